@@ -1,0 +1,1 @@
+"""Know what every LLM request cost and who should own it, from the OpenTelemetry spans you already have."""

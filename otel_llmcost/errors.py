@@ -1,0 +1,83 @@
+"""
+Everything that this package raises on purpose; each message says what is wrong and what to do next.
+
+* LLMCostError
+  - SettingsError          a setting or a DSN is wrong (names it and the accepted form)
+  - RateCardError          a rate card is wrong (names file and line)
+  - ReportError            a report was asked for something that does not exist (lists what does)
+  - JournalError           the journal cannot be used
+    + JournalFull          its size cap is reached; the newest rows are refused and counted
+  - LedgerError            the ledger refused
+    + LedgerUnavailable    worth retrying: it did not answer, or not as ClickHouse does
+    + LedgerBusy           another process owns the embedded ledger (names its pid)
+    + LedgerRefused        it answered, and a retry will not help (password, schema, bad row)
+    + SchemaError          tables are missing, or a migration was edited after it was applied
+  - MissingExtra           an optional dependency is not installed (names the pip command)
+
+A request that cannot be priced is not an error: it is `model.Unpriced`, a value with a reason.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "JournalError",
+    "JournalFull",
+    "LLMCostError",
+    "LedgerBusy",
+    "LedgerError",
+    "LedgerRefused",
+    "LedgerUnavailable",
+    "MissingExtra",
+    "RateCardError",
+    "ReportError",
+    "SchemaError",
+    "SettingsError",
+]
+
+
+class LLMCostError(Exception):
+    """The root of the tree: catch this to catch everything of ours."""
+
+
+class SettingsError(LLMCostError):
+    """A setting or a DSN is wrong."""
+
+
+class RateCardError(LLMCostError):
+    """A rate card is wrong; the message begins with `file:line`."""
+
+
+class ReportError(LLMCostError):
+    """A report was asked for a dimension, filter or period that does not exist."""
+
+
+class JournalError(LLMCostError):
+    """The journal cannot be used."""
+
+
+class JournalFull(JournalError):
+    """The journal reached its size cap: the row was refused and counted."""
+
+
+class LedgerError(LLMCostError):
+    """The ledger refused, or is not what it should be."""
+
+
+class LedgerUnavailable(LedgerError):
+    """The ledger did not answer, or the answer was not ClickHouse's: worth retrying."""
+
+
+class LedgerBusy(LedgerError):
+    """Another process owns the embedded ledger."""
+
+
+class LedgerRefused(LedgerError):
+    """The ledger answered no, and a retry of the same thing will not help."""
+
+
+class SchemaError(LedgerError):
+    """Tables are missing, or a migration was edited after it was applied."""
+
+
+class MissingExtra(LLMCostError):
+    """An optional dependency is not installed."""

@@ -1,0 +1,1 @@
+"""Rate cards to rates to cost: pure integer arithmetic over dated prices."""

@@ -1,0 +1,176 @@
+"""
+One open ledger: insert a segment exactly once, and run the named queries.
+
+Inserts move bytes: the payload is lines of JSON as the journal wrote them, and no row is touched on the way.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Final, Self
+from uuid import uuid4
+
+from otel_llmcost.errors import LedgerError, LedgerUnavailable, LLMCostError, SchemaError
+from otel_llmcost.ledger.dsn import Dsn, parse_dsn
+from otel_llmcost.ledger.embedded import OwnerLock, open_engine
+from otel_llmcost.ledger.faults import translate
+from otel_llmcost.ledger.server import open_server
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver import Client
+
+__all__ = ["TABLES", "Ledger", "connect", "read_sql"]
+
+TABLES: Final = ("llm_requests", "llm_adjustments", "llm_rates", "llm_outcomes")
+"""The tables that take rows; rollups fill themselves."""
+
+INSERT_SETTINGS: Final = {
+    # Exactly once: one token, remembered by the table and by every rollup behind it. Defaults differ by version
+    # (async_insert became 1 and the view setting 0 -> 1 in 26.2), so each is said.
+    "insert_deduplicate": 1,
+    "deduplicate_blocks_in_dependent_materialized_views": 1,
+    "async_insert": 0,
+    "materialized_views_ignore_errors": 0,
+    "wait_end_of_query": 1,
+    # A column that the table lacks is an error, never a silent loss; a column that the row lacks takes its default.
+    "input_format_skip_unknown_fields": 0,
+    "input_format_defaults_for_omitted_fields": 1,
+    "input_format_allow_errors_num": 0,
+    "input_format_allow_errors_ratio": 0,
+    "input_format_parallel_parsing": 0,
+    "date_time_input_format": "basic",
+}
+_QUERY_SETTINGS: Final = {"session_timezone": "UTC"}
+
+Parameters = Mapping[str, object]
+
+
+class Ledger:
+    """An open ledger. Use `connect` to make one, and `with` or `close` to end it; threads may share it."""
+
+    def __init__(self, dsn: Dsn, client: Client, lock: OwnerLock | None) -> None:
+        self.dsn = dsn
+        self._client = client
+        self._lock = lock
+        self._process = os.getpid()
+
+    def insert(self, table: str, payload: bytes, *, token: str) -> None:
+        """
+        Store lines of JSON (one object a row) in one of `TABLES`; the same token stores once, whatever is repeated.
+
+        Raises `LedgerUnavailable` (retry with the same token), `LedgerRefused` (a retry will not help) or `SchemaError`
+        (a table or column is missing). Returns only when the database itself has said that the rows are stored.
+        """
+        if table not in TABLES:
+            raise SchemaError(f"{table!r} takes no rows; tables are {', '.join(TABLES)}")
+        query_id = str(uuid4())
+        settings = {**INSERT_SETTINGS, "insert_deduplication_token": token, "query_id": query_id}
+        with self._translating(f"insert into {table}"):
+            summary = self._client.raw_insert(table, insert_block=payload, settings=settings, fmt="JSONEachRow")
+        if self.dsn.kind == "http" and summary.query_id() != query_id:
+            raise LedgerUnavailable(
+                f"the answer to an insert into {table} was not ClickHouse's: does {self.dsn} lead to it?"
+            )
+
+    def query(self, name: str, parameters: Parameters | None = None) -> list[dict[str, object]]:
+        """
+        Run `sql/queries/<name>.sql`; give its rows as dicts, with `Decimal` costs and aware UTC datetimes.
+
+        Raises `LedgerUnavailable`, `LedgerRefused` or `SchemaError`.
+        """
+        with self._translating(f"run the query {name}"):
+            sql, bound = read_sql("queries", name), dict(parameters or {})
+            result = self._client.query(sql, parameters=bound, settings=dict(_QUERY_SETTINGS))
+        columns = result.column_names
+        return [dict(zip(columns, map(_in_utc, row), strict=True)) for row in result.result_rows]
+
+    def command(self, sql: str, parameters: Parameters | None = None, *, what: str, database: bool = True) -> object:
+        """Run one statement that defines something or gives one value; `database=False`: it may not exist yet."""
+        with self._translating(what):
+            return self._client.command(sql, parameters=dict(parameters or {}), use_database=database)
+
+    def has_batch(self, table: str, batch_id: str) -> bool:
+        """Tell whether `table` holds rows that were first written to the journal segment `batch_id`."""
+        if table not in TABLES:
+            raise SchemaError(f"{table!r} takes no rows; tables are {', '.join(TABLES)}")
+        return bool(self.query("batch_exists", {"table": table, "batch_id": batch_id}))
+
+    def close(self) -> None:
+        """Close the connection, and give an embedded ledger free for its next owner."""
+        if self._process == os.getpid():
+            self._client.close()
+            if self._lock is not None:
+                self._lock.release()
+                self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Ledger({str(self.dsn)!r})"
+
+    def _translating(self, what: str) -> _Translation:
+        if self._process != os.getpid():
+            raise LedgerError(
+                f"could not {what}: this ledger was opened before a fork, by process {self._process}; connect again"
+            )
+        return _Translation(what)
+
+
+class _Translation:
+    """Turns the client's errors into ours on the way out of a `with`."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        from clickhouse_connect.driver.exceptions import Error
+
+        if isinstance(error, Error):
+            raise translate(error, self._what) from error
+
+
+def connect(dsn: Dsn | str) -> Ledger:
+    """
+    Open the ledger that a DSN names; tables are `migrations.apply`'s affair.
+
+    Raises `SettingsError` (the DSN), `LedgerBusy` (an embedded ledger that another process owns), `MissingExtra`,
+    `LedgerUnavailable` or `LedgerRefused`.
+    """
+    dsn = parse_dsn(dsn) if isinstance(dsn, str) else dsn
+    if dsn.kind == "http":
+        ledger = Ledger(dsn, open_server(dsn), None)
+    else:
+        ledger = _connect_embedded(dsn)
+    ledger._client.database = dsn.database  # noqa: SLF001  # named only now: it need not exist yet
+    return ledger
+
+
+def _connect_embedded(dsn: Dsn) -> Ledger:
+    lock = OwnerLock(dsn.path) if dsn.path is not None else None
+    try:
+        return Ledger(dsn, open_engine(dsn.path), lock)
+    except LLMCostError:
+        if lock is not None:
+            lock.release()
+        raise
+
+
+@cache
+def read_sql(folder: str, name: str) -> str:
+    """Read one statement of ours: `folder` is `schema` or `queries`."""
+    return files("otel_llmcost.ledger").joinpath("sql", folder, f"{name}.sql").read_text("utf-8")
+
+
+def _in_utc(value: object) -> object:
+    return value.astimezone(UTC) if isinstance(value, datetime) else value

@@ -1,0 +1,65 @@
+"""
+The embedded ledger: ClickHouse's engine (chDB) inside this process, on a folder that one process at a time may own.
+
+chDB itself says only "Error initializing EmbeddedServer" to a second process, and its threads do not survive a fork:
+https://github.com/chdb-io/chdb. So a lock file that names its owner is taken before the engine is even imported.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from otel_llmcost.errors import LedgerBusy, LedgerUnavailable, MissingExtra, SettingsError
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver import Client
+
+__all__ = ["OwnerLock", "open_engine"]
+
+
+class OwnerLock:
+    """
+    The right to open the engine of one folder, held until `release` or the end of the process, kill -9 included.
+
+    Raises `LedgerBusy`, naming the owner's process id, and `SettingsError` when the folder cannot be used.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file = os.open(folder / "owner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise SettingsError(f"the ledger's folder {folder} cannot be used: {error.strerror}") from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(self._file, 20, 0).decode(errors="replace").strip() or "unknown"
+            os.close(self._file)
+            raise LedgerBusy(
+                f"the ledger in {folder} is open in process {owner}, and an embedded ledger has one owner: "
+                "ask again when that process has ended, or use a ClickHouse server"
+            ) from None
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Give the folder free for the next owner."""
+        os.close(self._file)
+
+
+def open_engine(folder: Path | None) -> Client:
+    """Open the engine on `<folder>/engine`, or in memory. Raises `MissingExtra` and `LedgerUnavailable`."""
+    if find_spec("chdb") is None:
+        raise MissingExtra("a chdb:// ledger needs the engine: pip install 'otel-llmcost[embedded]'")
+    from clickhouse_connect import get_client
+    from clickhouse_connect.driver.exceptions import Error
+
+    path = ":memory:" if folder is None else str(folder / "engine")
+    try:
+        return get_client(interface="chdb", path=path, tz_mode="aware", show_clickhouse_errors="scrub")
+    except Error as error:
+        raise LedgerUnavailable(f"the engine could not open {path}: {error}") from error

@@ -1,0 +1,68 @@
+"""A ClickHouse server, over HTTP: TLS as the scheme says, short timeouts, no redirects, no proxies by accident."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from otel_llmcost.errors import LedgerRefused
+from otel_llmcost.ledger.dsn import Dsn
+from otel_llmcost.ledger.faults import translate
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver import Client
+
+__all__ = ["open_server"]
+
+CONNECT_SECONDS = 3
+ANSWER_SECONDS = 10
+"""A server that hangs holds the shipper this long; the client's own default is 300 s."""
+OLDEST = (24, 8)
+"""Before 24.7 a view did not hand the insert's token on, so that a repeated insert counted twice in rollups:
+https://github.com/ClickHouse/ClickHouse/pull/61601; 24.8 is the first long-term release with it."""
+
+
+def open_server(dsn: Dsn) -> Client:
+    """Connect. Raises `LedgerUnavailable` (no answer) or `LedgerRefused` (password, version)."""
+    from clickhouse_connect import common, get_client
+    from clickhouse_connect.driver.exceptions import Error
+
+    common.set_setting("send_os_user", False)
+    try:
+        client = get_client(
+            interface="https" if dsn.secure else "http",
+            host=dsn.host,
+            port=dsn.port,
+            username=dsn.username,
+            password=dsn.password,
+            client_name="otel-llmcost",
+            pool_mgr=_pool(dsn.options.get("ca_cert")),
+            connect_timeout=CONNECT_SECONDS,
+            send_receive_timeout=ANSWER_SECONDS,
+            autogenerate_session_id=False,
+            show_clickhouse_errors="scrub",
+            tz_mode="aware",
+        )
+    except Error as error:
+        raise translate(error, f"connect to {dsn}") from error
+    version = tuple(int(part) for part in client.server_version.split(".")[:2])
+    if version < OLDEST:
+        client.close()
+        raise LedgerRefused(f"{dsn} is ClickHouse {client.server_version}: exact rollups need 24.8 or newer")
+    return client
+
+
+def _pool(ca_cert: str | None) -> Any:  # noqa: ANN401  # urllib3's classes cannot be named before it is loaded
+    """
+    Make a connection pool that answers a redirect with an error: rows must not follow one to another host.
+
+    Handing the pool over also keeps `http_proxy` of the environment out.
+    """
+    from clickhouse_connect.driver.httputil import get_pool_manager_options
+    from urllib3 import PoolManager
+    from urllib3.response import BaseHTTPResponse
+
+    class _NoRedirects(PoolManager):
+        def urlopen(self, method: str, url: str, redirect: bool = True, **options: Any) -> BaseHTTPResponse:
+            return super().urlopen(method, url, redirect=False, **options)
+
+    return _NoRedirects(**get_pool_manager_options(ca_cert=ca_cert))

@@ -1,0 +1,2 @@
+-- Make the ledger's database.
+CREATE DATABASE IF NOT EXISTS {database:Identifier}

@@ -1,0 +1,204 @@
+"""
+Spans and requests into the journal of a ledger, and the journal into a ClickHouse server.
+
+One `ClickHouseSpanExporter` per ledger and process. Behind `LLMCostSpanProcessor` it gets each row as the span ends:
+when `span.end()` returns, the row survives a kill -9. Behind a `BatchSpanProcessor` it is a plain `SpanExporter`, with
+that processor's weaker promise: spans still in its queue are lost when the process dies, and it drops the oldest when
+the queue is full. An embedded ledger is shipped by its owner (`otel-llmcost report`, …); a server by a thread here.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+import orjson
+from opentelemetry.context import Context
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from otel_llmcost import dialects, spans
+from otel_llmcost.attributes import DUPLICATE_OF, RECORDED, Stamp, from_attributes
+from otel_llmcost.charging import Charging, Outcome
+from otel_llmcost.counters import COUNTERS
+from otel_llmcost.errors import JournalError, SettingsError
+from otel_llmcost.fence import fenced
+from otel_llmcost.journal import Journal
+from otel_llmcost.journal.maintenance import Maintenance
+from otel_llmcost.ledger import connect
+from otel_llmcost.ledger.dsn import parse_dsn
+from otel_llmcost.ledger.row import adjustment_row, month_of, rate_row, request_row
+from otel_llmcost.meter import Meter
+from otel_llmcost.model import Adjustment, Attributes, ModelCall, Priced, Request, SpanView
+from otel_llmcost.ownership import OwnerReader
+from otel_llmcost.pricing import Pricer
+from otel_llmcost.settings import Settings
+from otel_llmcost.shipper import ShipperThread
+
+__all__ = ["ClickHouseSpanExporter", "only_exporter"]
+
+_EXIT_S: Final = 2.0
+_RATES_KEPT: Final = 10_000
+_NO_CONTEXT: Final = Context()
+
+
+class ClickHouseSpanExporter(SpanExporter):
+    """
+    The way into a ledger.
+
+    Args:
+        dsn: `chdb:///absolute/folder`, `https://user:password@host:8443/database` or `http://…`; default:
+            `OTEL_LLMCOST_DSN`, else an embedded ledger in the state directory.
+        settings: all settings at once; `dsn` wins over theirs.
+        pricer: for spans that nobody priced yet; default: published prices, then the settings' rate cards.
+
+    Raises:
+        SettingsError: the DSN or a setting is wrong.
+        JournalError: the journal's folder cannot be used.
+    """
+
+    def __init__(
+        self, dsn: str | None = None, *, settings: Settings | None = None, pricer: Pricer | None = None
+    ) -> None:
+        self.settings = Settings.from_env(dsn=dsn) if settings is None else settings
+        if settings is not None and dsn is not None:
+            self.settings = replace(settings, dsn=dsn)
+        self._dsn = parse_dsn(self.settings.ledger_dsn())
+        directory = self._dsn.journal_dir(self.settings)
+        self.meter = Meter(pricer or Pricer.from_settings(self.settings), Charging())
+        """What reads, prices and decides here; the processor shares it."""
+        self.owners = OwnerReader(self.settings)
+        self.resource: Attributes = dict(Resource.create().attributes)
+        """Who this process is (`OTEL_RESOURCE_ATTRIBUTES`, `OTEL_SERVICE_NAME`), for requests without a span."""
+        self._journal = Journal(directory, ledger=self._dsn.fingerprint, max_bytes=self.settings.journal_max_bytes)
+        self._shipper = None
+        if self._dsn.kind == "http":
+            self._shipper = ShipperThread(
+                connect=lambda: connect(self._dsn), directory=directory, fingerprint=self._dsn.fingerprint
+            )
+        self._maintenance = Maintenance(self._journal, self._shipper.wake if self._shipper else None)
+        self._rates_written: set[str] = set()
+        self.closed = False
+        _exporters.add(self)
+
+    def write(self, outcomes: Sequence[Outcome]) -> bool:
+        """
+        Journal what the meter decided: rates first, then rows and adjustments.
+
+        Returns True when all of it is in the journal; False when a row was refused (journal full or unusable), which
+        is counted as `journal.refused` and logged once.
+        """
+        try:
+            for outcome in outcomes:
+                if isinstance(outcome, Request):
+                    self._write_rate(outcome)
+                    self.append("llm_requests", outcome.span.start_unix_ns, request_row(outcome))
+                elif isinstance(outcome, Adjustment):
+                    self._write_rate(outcome.request)
+                    self.append("llm_adjustments", outcome.request.span.start_unix_ns, adjustment_row(outcome))
+        except JournalError as error:
+            COUNTERS.add("exporter.rows_refused")
+            self._maintenance.complain(error)
+            return False
+        return True
+
+    @fenced("export", otherwise=SpanExportResult.FAILURE)
+    def export(self, spans_to_export: Sequence[ReadableSpan]) -> SpanExportResult:
+        """
+        Journal the GenAI requests among ended spans (the `SpanExporter` interface).
+
+        Spans that a journal accounts for (`llmcost.recorded`) and duplicates are skipped; the cost on a span that was
+        priced at its source is kept; the others are metered here.
+        """
+        done = True
+        for span in spans_to_export:
+            attributes = spans.attributes_of(span)
+            if dialects.is_genai(attributes) and attributes.get(RECORDED) is not True and DUPLICATE_OF not in attributes:
+                done &= self._export_one(spans.view(span))
+        return SpanExportResult.SUCCESS if done else SpanExportResult.FAILURE
+
+    def _export_one(self, view: SpanView) -> bool:
+        call = dialects.read(view)
+        if call is None:
+            return True
+        stamp = from_attributes(view.attributes, provider=call.provider, model=call.model)
+        if stamp is not None:
+            return self.write((_stamped(view, call, stamp),))
+        owner = self.owners.read(_NO_CONTEXT, view.resource, view.attributes)
+        return self.write(self.meter.meter_call(view, call, owner))
+
+    def _write_rate(self, request: Request) -> None:
+        if not isinstance(price := request.price, Priced) or price.rate.rate_id in self._rates_written:
+            return
+        if price.rate.content:
+            self.append("llm_rates", request.span.start_unix_ns, rate_row(price.rate))
+        if len(self._rates_written) >= _RATES_KEPT:
+            self._rates_written.clear()
+        self._rates_written.add(price.rate.rate_id)
+
+    def append(self, table: str, unix_ns: int, row: Mapping[str, object]) -> None:
+        """Journal one row of `table`, in the segment of the month of `unix_ns`. Raises `JournalError`."""
+        self._journal.append(table, month_of(unix_ns), orjson.dumps(row))
+        self._maintenance.wake()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Seal and sync the journal and, for a server ledger, ship it. True when all of that happened in time."""
+        deadline = time.monotonic() + timeout_millis / 1000
+        self._journal.flush()
+        if self._shipper is None:
+            return True
+        return self._shipper.flush(max(0.0, deadline - time.monotonic()))
+
+    def shutdown(self) -> None:
+        """Seal the journal and stop the threads, within 2 seconds; what is not shipped waits on disk."""
+        if self.closed:
+            return
+        self.closed = True
+        self._maintenance.stop()
+        self._journal.close()
+        if self._shipper is not None:
+            self._shipper.stop(_EXIT_S)
+
+    def restart(self) -> None:
+        """Start afresh in a forked child: it has none of its parent's spans, threads or segments."""
+        self.meter.restart()
+        self._maintenance.restart()
+        self._rates_written = set()
+
+
+def _stamped(view: SpanView, call: ModelCall, stamp: Stamp) -> Request:
+    return Request(
+        span=replace(view, attributes={}),
+        call=replace(call, usage=stamp.usage),
+        owner=stamp.owner,
+        price=stamp.price,
+        attempt=stamp.attempt,
+    )
+
+
+_exporters: weakref.WeakSet[ClickHouseSpanExporter] = weakref.WeakSet()
+
+
+def only_exporter() -> ClickHouseSpanExporter:
+    """Give the one exporter of this process; `SettingsError` when there is none or more than one."""
+    found = [exporter for exporter in _exporters if not exporter.closed]
+    if len(found) == 1:
+        return found[0]
+    raise SettingsError(
+        f"{len(found)} exporters live in this process, so say which: record_request(exporter=…), "
+        "with exporter=ClickHouseSpanExporter(dsn), or the one that configure() made"
+    )
+
+
+def _after_fork_in_child() -> None:
+    for exporter in list(_exporters):
+        exporter.restart()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

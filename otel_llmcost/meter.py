@@ -1,0 +1,93 @@
+"""
+The meter: a span goes in, what it means to the bill comes out. The one place that knows the order of the steps.
+
+Read (dialect) -> price -> decide (charging). The processor, the receiver and the auditor differ only in where a span
+comes from and where a row goes; what lies between is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from otel_llmcost import dialects
+from otel_llmcost.charging import Charging, Outcome, SpanKey
+from otel_llmcost.counters import COUNTERS
+from otel_llmcost.model import Attempt, ModelCall, Owner, Price, Request, SpanView, Unpriced
+from otel_llmcost.pricing import Pricer
+
+__all__ = ["Meter"]
+
+_NO_ATTRIBUTES: dict[str, object] = {}
+_UNDECIDED = Attempt()
+
+
+class Meter:
+    """
+    Turns spans into requests, duplicates and adjustments. Thread-safe.
+
+    Args:
+        pricer: where prices come from.
+        charging: what is remembered about earlier spans.
+    """
+
+    def __init__(self, pricer: Pricer, charging: Charging) -> None:
+        self._pricer = pricer
+        self._charging = charging
+
+    def restart(self) -> None:
+        """Forget earlier spans: after a fork."""
+        self._charging.restart()
+
+    def meter(
+        self, span: SpanView, owner: Owner, *, ancestors: Sequence[SpanKey] = (), declared: str | None = None
+    ) -> tuple[Outcome, ...]:
+        """Read, price and decide one ended span; `()` when it is no model request."""
+        call = dialects.read(span)
+        if call is None:
+            return ()
+        return self.meter_call(span, call, owner, ancestors=ancestors, declared=declared)
+
+    def meter_call(
+        self,
+        span: SpanView,
+        call: ModelCall,
+        owner: Owner,
+        *,
+        ancestors: Sequence[SpanKey] = (),
+        declared: str | None = None,
+    ) -> tuple[Outcome, ...]:
+        """Price and decide a call that is already read."""
+        price = self.price(call, span.start_unix_ns)
+        candidate = Request(span=_bare(span), call=call, owner=owner, price=price, attempt=_UNDECIDED)
+        outcomes = self._charging.decide(candidate, ancestors=ancestors, declared=declared)
+        for outcome in outcomes:
+            if isinstance(outcome, Request):
+                COUNTERS.add(f"requests.{outcome.price.status}")
+        return outcomes
+
+    def price(self, call: ModelCall, start_unix_ns: int) -> Price:
+        """Price a call; one that only its provider can price is `provider_reported`, and ours stays unknown."""
+        price = self._pricer.price_call(call, start_unix_ns)
+        if call.provider_cost_usd is not None and isinstance(price, Unpriced):
+            return replace(price, status="provider_reported")
+        return price
+
+
+def _bare(span: SpanView) -> SpanView:
+    """Drop the attributes: what is remembered or stored can hold no message content."""
+    return SpanView(
+        trace_id=span.trace_id,
+        span_id=span.span_id,
+        parent_span_id=span.parent_span_id,
+        name=span.name,
+        kind=span.kind,
+        start_unix_ns=span.start_unix_ns,
+        end_unix_ns=span.end_unix_ns,
+        attributes=_NO_ATTRIBUTES,
+        resource=span.resource,
+        scope_name=span.scope_name,
+        scope_version=span.scope_version,
+        status_code=span.status_code,
+        exception_type=span.exception_type,
+    )

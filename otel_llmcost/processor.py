@@ -1,0 +1,169 @@
+"""
+The span processor: owner and cost onto each GenAI span as it ends, and its row into the journal.
+
+It stands beside the processors that an application has already; nothing needs to be wrapped. The attributes are
+written in `_on_ending`, so exporters registered before or after see them (SDK >= 1.40; with older ones, and behind
+wrappers that do not forward `_on_ending`, they are written in `on_end` and reach later processors only). The row is
+journaled before the attributes are written, so `llmcost.recorded=true` is true when anyone can read it.
+
+Limits: spans that the sampler drops never reach any processor. At most 100,000 open spans are remembered; beyond that
+the oldest lose their owner's baggage and their place in the ancestry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+from typing import Final
+
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+from opentelemetry.trace import SpanContext
+
+from otel_llmcost import spans
+from otel_llmcost.attributes import RECORDED, duplicate_attributes, to_attributes
+from otel_llmcost.charging import Charging, Outcome, SpanKey
+from otel_llmcost.counters import COUNTERS
+from otel_llmcost.dialects import GATE_KEYS
+from otel_llmcost.exporter import ClickHouseSpanExporter
+from otel_llmcost.fence import fenced
+from otel_llmcost.meter import Meter
+from otel_llmcost.model import Duplicate, Request
+from otel_llmcost.ownership import OwnerReader
+from otel_llmcost.pricing import Pricer
+from otel_llmcost.propagation import guard_propagation
+from otel_llmcost.settings import Settings
+
+__all__ = ["LLMCostSpanProcessor"]
+
+MAX_OPEN_SPANS: Final = 100_000
+_MAX_DEPTH: Final = 64
+_NO_CONTEXT: Final = Context()
+_HAS_ON_ENDING: Final = "_on_ending" in SpanProcessor.__dict__
+"""True since opentelemetry-sdk 1.40."""
+
+
+class _Open:
+    """A span that has started and not ended: where its owner's baggage and its parent are."""
+
+    __slots__ = ("context", "decided", "parent")
+
+    def __init__(self, parent: SpanContext | None, context: Context) -> None:
+        self.parent = parent
+        self.context = context
+        self.decided = False
+
+
+class LLMCostSpanProcessor(SpanProcessor):
+    """
+    Prices every GenAI span and says who owns it.
+
+    Args:
+        exporter: where rows go. Without one, spans are only enriched: nothing is journaled or stored, and since no
+            charge can then be moved, the first charged span of a request keeps the charge.
+        pricer: where prices come from; default: published prices, then the rate cards in `settings`.
+        settings: default: the exporter's, else the environment (`OTEL_LLMCOST_*`).
+
+    Raises:
+        SettingsError, RateCardError: here, at start; never later into your code.
+    """
+
+    def __init__(
+        self,
+        exporter: ClickHouseSpanExporter | None = None,
+        *,
+        pricer: Pricer | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        self._exporter = exporter
+        self._settings = settings or (exporter.settings if exporter else Settings.from_env())
+        self._owners = OwnerReader(self._settings)
+        if exporter is not None and pricer is None:
+            self._meter = exporter.meter
+        else:
+            self._meter = Meter(pricer or Pricer.from_settings(self._settings), Charging(can_adjust=exporter is not None))
+        self._open: dict[tuple[int, int], _Open] = {}
+        if self._settings.guard_propagation:
+            guard_propagation(self._settings)
+
+    @fenced("on_start", otherwise=None)
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Remember that the span is open, its parent and where its baggage is."""
+        mine = span._context
+        held = self._open
+        if len(held) >= MAX_OPEN_SPANS:
+            self._forget_oldest()
+        held[mine.trace_id, mine.span_id] = _Open(
+            span.parent, otel_context.get_current() if parent_context is None else parent_context
+        )
+
+    @fenced("on_ending", otherwise=None)
+    def _on_ending(self, span: Span) -> None:
+        if not GATE_KEYS.isdisjoint(spans.attributes_of(span)):
+            mine = span._context
+            self._decide(span, self._open.get((mine.trace_id, mine.span_id)))
+
+    @fenced("on_end", otherwise=None)
+    def on_end(self, span: ReadableSpan) -> None:
+        """Forget the span; decide it here where `_on_ending` was not called (older SDKs, some wrappers)."""
+        mine = span.get_span_context()
+        if mine is None:
+            return
+        was_open = self._open.pop((mine.trace_id, mine.span_id), None)
+        if was_open is not None and was_open.decided:
+            return
+        if not GATE_KEYS.isdisjoint(spans.attributes_of(span)):
+            self._decide(span, was_open)
+
+    def _decide(self, span: ReadableSpan, was_open: _Open | None) -> None:
+        if was_open is not None:
+            was_open.decided = True
+        if spans.attributes_of(span).get(RECORDED) is True:
+            return  # another processor of ours was here first
+        view = spans.view(span)
+        context = was_open.context if was_open else _NO_CONTEXT
+        owner = self._owners.read(context, view.resource, view.attributes)
+        outcomes = self._meter.meter(
+            view,
+            owner,
+            ancestors=self._ancestors(span.parent),
+            declared=self._owners.declared_attempt(context),
+        )
+        if not outcomes:
+            return
+        recorded = self._exporter is not None and self._exporter.write(outcomes)
+        spans.add_attributes(span, _attributes(outcomes[0], recorded=recorded))
+
+    def _ancestors(self, parent: SpanContext | None) -> tuple[SpanKey, ...]:
+        keys: list[SpanKey] = []
+        while parent is not None and len(keys) < _MAX_DEPTH:
+            keys.append(spans.span_key(parent))
+            above = self._open.get((parent.trace_id, parent.span_id))
+            parent = above.parent if above else None
+        return tuple(keys)
+
+    def _forget_oldest(self) -> None:
+        # A tenth at once, so that a leak of spans that never end costs almost nothing per span.
+        for key in list(islice(self._open, MAX_OPEN_SPANS // 10)):
+            self._open.pop(key, None)
+        COUNTERS.add("processor.open_spans_forgotten", MAX_OPEN_SPANS // 10)
+
+    @fenced("shutdown", otherwise=None)
+    def shutdown(self) -> None:
+        """Seal and sync the journal, ship what a server takes in 2 s; the rest waits on disk."""
+        if self._exporter is not None:
+            self._exporter.shutdown()
+
+    @fenced("force_flush", otherwise=False)
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Seal and sync the journal and, for a server ledger, ship it. True when all of that happened in time."""
+        return self._exporter is None or self._exporter.force_flush(timeout_millis)
+
+
+def _attributes(outcome: Outcome, *, recorded: bool) -> Mapping[str, object]:
+    if isinstance(outcome, Request):
+        return to_attributes(outcome, recorded=recorded)
+    if isinstance(outcome, Duplicate):
+        return duplicate_attributes(outcome, recorded=recorded)
+    raise TypeError(f"the first outcome of a span is a request or a duplicate, not {type(outcome).__name__}")

@@ -1,0 +1,102 @@
+"""
+SDK spans as data, and the swap that puts our attributes on a span that has ended.
+
+`Span.end()` freezes a span before it calls `_on_ending`, in every release from 1.40 to 1.45.2, so `set_attribute` does
+nothing there (open-telemetry/opentelemetry-python#5614). Replacing the span's attribute container works in all of
+them, is seen by every exporter whatever the order of registration, and cannot evict an instrumentation's attribute,
+because the new container has no limit. The private names used are `Span._attributes` and `BoundedAttributes._dict`;
+`tests/test_sdk_contract.py` fails when a release changes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import SpanContext
+from opentelemetry.trace.status import StatusCode
+
+from otel_llmcost.model import Attributes, SpanView
+
+__all__ = ["add_attributes", "attributes_of", "resource_of", "span_key", "view"]
+
+_STATUS: Final[dict[StatusCode, Literal["unset", "ok", "error"]]] = {
+    StatusCode.UNSET: "unset",
+    StatusCode.OK: "ok",
+    StatusCode.ERROR: "error",
+}
+_RESOURCES_KEPT: Final = 64
+_resources: dict[int, tuple[Resource, dict[str, object]]] = {}
+
+
+def span_key(context: SpanContext) -> tuple[str, str]:
+    """Give (trace_id, span_id) as lower-case hex."""
+    return f"{context.trace_id:032x}", f"{context.span_id:016x}"
+
+
+def attributes_of(span: ReadableSpan) -> Attributes:
+    """Give the span's attributes without a copy and without a lock for each key; read only, and only while it ends."""
+    held = span._attributes
+    inner = getattr(held, "_dict", None)
+    if inner is not None:
+        return inner  # type: ignore[no-any-return]
+    return held or {}
+
+
+def resource_of(span: ReadableSpan) -> Attributes:
+    """Give the resource's attributes as a plain dictionary, copied once per resource."""
+    resource = span.resource
+    known = _resources.get(id(resource))
+    if known is None or known[0] is not resource:
+        if len(_resources) >= _RESOURCES_KEPT:
+            _resources.clear()
+        known = _resources[id(resource)] = (resource, dict(resource.attributes))
+    return known[1]
+
+
+def view(span: ReadableSpan) -> SpanView:
+    """Give an ended span as data. Its attributes are the span's own, not a copy."""
+    context, parent, scope = span.get_span_context(), span.parent, span.instrumentation_scope
+    if context is None:
+        raise ValueError("a span without a context cannot be metered")
+    trace_id, span_id = span_key(context)
+    status = _STATUS[span.status.status_code]
+    start = span.start_time or 0
+    return SpanView(
+        trace_id=trace_id,
+        span_id=span_id,
+        parent_span_id=f"{parent.span_id:016x}" if parent else None,
+        name=span.name,
+        kind=span.kind.name.lower(),
+        start_unix_ns=start,
+        end_unix_ns=span.end_time or start,
+        attributes=attributes_of(span),
+        resource=resource_of(span),
+        scope_name=scope.name if scope else "",
+        scope_version=(scope.version or "") if scope else "",
+        status_code=status,
+        exception_type=_exception_type(span) if status == "error" else None,
+    )
+
+
+def add_attributes(span: ReadableSpan, extra: Mapping[str, object]) -> None:
+    """Put `extra` on an ending or ended span, in a container without a limit, frozen as the old one was."""
+    old = span._attributes
+    merged = BoundedAttributes(maxlen=None, immutable=False)
+    values = dict(attributes_of(span))
+    values.update(extra)
+    merged._dict = values  # type: ignore[assignment]
+    merged.dropped = getattr(old, "dropped", 0)
+    merged._immutable = getattr(old, "_immutable", True)
+    span._attributes = merged
+
+
+def _exception_type(span: ReadableSpan) -> str | None:
+    for event in reversed(span.events):
+        if event.name == "exception":
+            kind = (event.attributes or {}).get("exception.type")
+            return kind if isinstance(kind, str) else None
+    return None

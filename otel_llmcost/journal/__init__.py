@@ -1,0 +1,12 @@
+"""
+The journal: rows that are safe on the local disk, from `append` until the ledger has them.
+
+`Journal` writes, `waiting` and `adopt` hand complete segments to the shipper, `backlog` tells what waits. A row is in
+exactly one segment, a segment is in exactly one process's hands, and a segment leaves by being shipped or quarantined.
+"""
+
+from otel_llmcost.journal.adoption import Segment, adopt, waiting
+from otel_llmcost.journal.folder import Backlog, backlog
+from otel_llmcost.journal.writer import Journal
+
+__all__ = ["Backlog", "Journal", "Segment", "adopt", "backlog", "waiting"]

@@ -1,0 +1,77 @@
+# Everything a developer or a machine does with this project: `make` lists it.
+# Needs Python >= 3.11 and make; each target sets up what it needs in .venv, from locked dependencies with hashes.
+
+PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
+UV ?= uv
+VENV := .venv
+BENCH_VENV := .venv-bench
+BIN := $(VENV)/bin
+PIP_INSTALL = -m pip install --quiet --no-compile --disable-pip-version-check --no-input
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types imports bench wheel lock clean
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.ready  ## Create .venv with the locked dependencies and the otel-llmcost command in it
+
+demo: setup  ## Run the main job on simulated traffic (options: DEMO_ARGS=--no-serve)
+	@$(BIN)/otel-llmcost demo $(DEMO_ARGS)
+
+test: setup  ## Run the tests (options: TEST_ARGS='-m "not slow"')
+	$(BIN)/python -m pytest $(TEST_ARGS)
+
+lint: setup  ## Check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup  ## Check types
+	$(BIN)/mypy
+
+imports: setup  ## Check that imports follow the layers of the house
+	$(BIN)/lint-imports
+
+bench: $(BENCH_VENV)/.ready  ## Run the benchmarks beside their peers, in an environment of their own
+	@set -e; for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BENCH_VENV)/bin/python "$$script" $(BENCH_ARGS); done
+
+wheel: setup  ## Build the wheel into dist/
+	$(BIN)/python -m build --wheel --no-isolation
+
+lock:  ## Re-create the locks from pyproject.toml (needs uv)
+	$(LOCK) --extra demo --group dev pyproject.toml requirements/build.in --output-file requirements/dev.txt
+	$(LOCK) --extra embedded pyproject.toml requirements/bench.in --output-file requirements/bench.txt
+
+clean:  ## Remove everything that make made
+	rm -rf $(VENV) $(BENCH_VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+LOCK = $(UV) pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --no-annotate \
+	--custom-compile-command "make lock"
+
+# One python >= 3.11 out of $(PYTHON), able to make virtual environments; a shim that only pretends to be there fails -c.
+define FIND_PYTHON
+for python in $(PYTHON); do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; python=; \
+done; \
+if [ -z "$$python" ]; then \
+	echo "make: no Python >= 3.11 found (tried: $(PYTHON)). Name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; \
+fi; \
+if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
+	echo "make: $$python cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; \
+fi
+endef
+
+# $(1) the environment, $(2) its lock. The stamp comes last, so that an interrupted set-up is taken up again.
+define SET_UP
+@$(FIND_PYTHON); echo "Setting up $(1) with $$("$$python" --version) (once; about 250 MB to download)" >&2; "$$python" -m venv $(1)
+@$(1)/bin/python $(PIP_INSTALL) --require-hashes -r $(2)
+@$(1)/bin/python $(PIP_INSTALL) --no-build-isolation --no-deps --editable .
+@$(1)/bin/otel-llmcost --version >/dev/null
+@touch $(1)/.ready
+endef
+
+$(VENV)/.ready: requirements/dev.txt pyproject.toml
+	$(call SET_UP,$(VENV),requirements/dev.txt)
+
+$(BENCH_VENV)/.ready: requirements/bench.txt pyproject.toml
+	$(call SET_UP,$(BENCH_VENV),requirements/bench.txt)

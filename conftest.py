@@ -1,0 +1,45 @@
+"""What every test and every documentation example starts from; the Python blocks of README.md and docs/ are tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from sybil import Sybil
+from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+
+SETTINGS = ("OTEL_", "OPENAI_", "ANTHROPIC_", "AZURE_OPENAI_")
+"""Ours (OTEL_LLMCOST_) and OpenTelemetry's, and those of the clients that the tests drive."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """
+    Register our markers.
+    """
+    config.addinivalue_line("markers", "slow: builds and installs; leave out with -m 'not slow'")
+
+
+@pytest.fixture(autouse=True)
+def empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """
+    Take settings and keys out of the environment, and put the state folder into the test's own.
+    """
+    for name in [name for name in os.environ if name.startswith(SETTINGS)]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+@pytest.fixture
+def example_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """
+    Run an example in a folder of its own: what it writes by relative path is gone afterwards.
+    """
+    monkeypatch.chdir(tmp_path)
+
+
+pytest_collect_file = Sybil(
+    parsers=[PythonCodeBlockParser(), SkipParser()],
+    patterns=["README.md", "docs/*.md"],
+    fixtures=["empty_environment", "example_folder"],
+).pytest()

@@ -1,0 +1,222 @@
+"""Reading an owner back: from the baggage of a span's context, its attributes and its resource."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, TypeVar, cast
+
+from opentelemetry.baggage import get_all, get_baggage
+from opentelemetry.context import create_key, get_value, set_value
+from opentelemetry.context.context import Context
+
+from otel_llmcost.attributes import OWNER_ATTRIBUTES, PREFIX
+from otel_llmcost.counters import COUNTERS
+from otel_llmcost.errors import SettingsError
+from otel_llmcost.model import NO_OWNER, Owner
+from otel_llmcost.ownership.attribution import ATTEMPTS
+from otel_llmcost.ownership.values import MAX_READ, clean_value, is_extra_name, plain_text
+from otel_llmcost.settings import Settings
+
+__all__ = ["MAX_EXTRA", "OVERFLOW", "OwnerReader", "mark_inbound"]
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+MAX_EXTRA: Final = 8
+"""Extra owner keys kept on one request; further ones are counted in `owner.extra_dropped`."""
+OVERFLOW: Final = "(overflow)"
+"""Stored for a team, feature, environment or action beyond `Settings.max_owner_values`."""
+
+_ATTEMPT_KEY: Final = PREFIX + "attempt"
+_MAX_CACHED: Final = 4096
+_MAX_RESOURCES: Final = 256
+
+_FIELDS: Final = tuple(OWNER_ATTRIBUTES)
+_ATTRIBUTE_KEYS: Final = tuple(OWNER_ATTRIBUTES.values())
+_SLOTS: Final = {key: slot for slot, key in enumerate(_ATTRIBUTE_KEYS)}
+_ENVIRONMENT: Final = _FIELDS.index("environment")
+_CAPPED: Final = tuple(_FIELDS.index(name) for name in ("team", "feature", "environment", "action"))
+_ENVIRONMENT_KEYS: Final = ("deployment.environment.name", "deployment.environment")
+"""https://opentelemetry.io/docs/specs/semconv/resource/deployment-environment/ and its name before version 1.27."""
+_SOURCES: Final = tuple(
+    "+".join(name for bit, name in enumerate(("baggage", "attributes", "resource")) if bits >> bit & 1)
+    for bits in range(8)
+)
+
+_INBOUND: Final = create_key("llmcost-inbound")
+_NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
+_UNSEEN: Final = object()
+
+
+def mark_inbound(context: Context, entries: Mapping[str, object]) -> Context:
+    """
+    Remember that these baggage entries (key -> the very value object) arrived from an untrusted caller.
+
+    They stay readable for the application, which may route by them; only `OwnerReader` passes over them. A value that
+    the process sets itself is another object, and counts.
+    """
+    marked = cast("Mapping[str, object]", get_value(_INBOUND, context) or _NOTHING)
+    return set_value(_INBOUND, {**marked, **entries}, context)
+
+
+class OwnerReader:
+    """
+    Reads the owner of a span: baggage first, then attributes that another processor left on the span, then the
+    resource. Safe to share between threads; every table is bounded.
+
+    Distinct teams, features, environments and actions are capped at `settings.max_owner_values` for the life of the
+    process (threads that meet the cap at the same instant may each add one). Raises `SettingsError` when
+    `settings.baggage_keys` maps to a name that cannot be an owner key.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._mapped = {key: _target(key, name) for key, name in settings.baggage_keys.items()}
+        self._max_values = settings.max_owner_values
+        self._admitted: dict[int, set[str]] = {slot: set() for slot in _CAPPED}
+        self._cleaned: dict[str, str | None] = {}
+        self._owners: dict[object, tuple[Owner, int]] = {}
+        self._defaults: dict[int, tuple[Mapping[str, object], tuple[tuple[int, str], ...]]] = {}
+
+    def read(
+        self,
+        context: Context | None,
+        resource: Mapping[str, object],
+        attributes: Mapping[str, object] = _NOTHING,
+    ) -> Owner:
+        """
+        Give the owner of a span that was started in `context` (None: the current one). Never raises on what it reads.
+
+        `resource` is taken as immutable, as OpenTelemetry's is: its defaults are read once.
+        """
+        values: list[str | None] = [None] * len(_FIELDS)
+        extra: tuple[tuple[str, str], ...] = ()
+        bits = 0
+        if entries := get_all(context):
+            extra = self._read_baggage(entries, context, values)
+            if extra or values.count(None) < len(values):
+                bits = 1
+        if attributes:
+            for slot, key in enumerate(_ATTRIBUTE_KEYS):
+                if values[slot] is None and (value := attributes.get(key)) is not None:
+                    values[slot] = self._clean(value)
+                    bits |= 2 if values[slot] else 0
+        for slot, default in self._defaults_of(resource):
+            if values[slot] is None:
+                values[slot] = default
+                bits |= 4
+        if not bits:
+            return NO_OWNER
+        owner, overflowed = self._owner(values, extra, bits)
+        if overflowed:
+            COUNTERS.add("owner.overflow", overflowed)
+        return owner
+
+    @staticmethod
+    def declared_attempt(context: Context | None) -> str | None:
+        """Give the attempt that `attributed(attempt=...)` declared: initial, retry, fallback, or None."""
+        declared = get_baggage(_ATTEMPT_KEY, context)
+        return declared if isinstance(declared, str) and declared in ATTEMPTS else None
+
+    def _read_baggage(
+        self, entries: Mapping[str, object], context: Context | None, values: list[str | None]
+    ) -> tuple[tuple[str, str], ...]:
+        extra: dict[str, str] = {}
+        for key, value in entries.items():
+            if (slot := _SLOTS.get(key)) is not None:
+                values[slot] = self._clean(value) or values[slot]
+            elif (name := _extra_of(key)) and (text := self._clean(value)):
+                extra[name] = text
+        if self._mapped:
+            self._read_mapped(entries, context, values, extra)
+        if len(extra) > MAX_EXTRA:
+            COUNTERS.add("owner.extra_dropped", len(extra) - MAX_EXTRA)
+        return tuple(extra.items())[:MAX_EXTRA]
+
+    def _read_mapped(
+        self, entries: Mapping[str, object], context: Context | None, values: list[str | None], extra: dict[str, str]
+    ) -> None:
+        inbound = cast("Mapping[str, object]", get_value(_INBOUND, context) or _NOTHING)
+        for key, target in self._mapped.items():
+            if (value := entries.get(key)) is None or inbound.get(key) is value:
+                continue
+            if isinstance(target, int):
+                values[target] = values[target] or self._clean(value)
+            elif text := self._clean(value):
+                extra.setdefault(target, text)
+
+    def _defaults_of(self, resource: Mapping[str, object]) -> tuple[tuple[int, str], ...]:
+        known = self._defaults.get(id(resource))
+        # The entry holds the resource, so its id is not given away; `is` covers an entry that was dropped meanwhile.
+        if known is not None and known[0] is resource:
+            return known[1]
+        found = {_SLOTS[key]: self._clean(resource.get(key)) for key in _ATTRIBUTE_KEYS}
+        for key in _ENVIRONMENT_KEYS:
+            found[_ENVIRONMENT] = found[_ENVIRONMENT] or self._clean(resource.get(key))
+        defaults = tuple((slot, value) for slot, value in found.items() if value is not None)
+        _keep(self._defaults, id(resource), (resource, defaults), _MAX_RESOURCES)
+        return defaults
+
+    def _clean(self, value: object) -> str | None:
+        if value is None:
+            return None
+        if (text := value if type(value) is str else plain_text(value)) is None:
+            COUNTERS.add("owner.ignored")
+            return None
+        if len(text) > MAX_READ:
+            text = text[:MAX_READ]
+        cleaned = self._cleaned.get(text, _UNSEEN)
+        if cleaned is _UNSEEN:
+            cleaned = clean_value(text)
+            _keep(self._cleaned, text, cleaned, _MAX_CACHED)
+        return cast("str | None", cleaned)
+
+    def _owner(self, values: list[str | None], extra: tuple[tuple[str, str], ...], bits: int) -> tuple[Owner, int]:
+        """Give the owner and how many of its values overflowed; a value once admitted or refused stays so."""
+        key = (*values, extra, bits)
+        known = self._owners.get(key)
+        if known is None:
+            overflowed = 0
+            for slot in _CAPPED:
+                if (value := values[slot]) is not None and not self._admit(slot, value):
+                    values[slot] = OVERFLOW
+                    overflowed += 1
+            fields = dict(zip(_FIELDS, values, strict=True))
+            known = Owner(**fields, extra=dict(extra), source=_SOURCES[bits]), overflowed
+            _keep(self._owners, key, known, _MAX_CACHED)
+        return known
+
+    def _admit(self, slot: int, value: str) -> bool:
+        admitted = self._admitted[slot]
+        if value in admitted:
+            return True
+        # No lock: one that another thread holds during a fork would never be released in the child.
+        if len(admitted) >= self._max_values:
+            return False
+        admitted.add(value)
+        return True
+
+
+def _target(key: str, name: str) -> int | str:
+    """Give the place of an owner field, or the name of an extra key."""
+    if name in OWNER_ATTRIBUTES:
+        return _SLOTS[OWNER_ATTRIBUTES[name]]
+    if not is_extra_name(name):
+        raise SettingsError(
+            f"OTEL_LLMCOST_BAGGAGE_KEYS maps {key!r} to {name!r}: use one of {', '.join(OWNER_ATTRIBUTES)}, or a"
+            f" lower-case name of your own"
+        )
+    return name
+
+
+def _extra_of(key: object) -> str | None:
+    if isinstance(key, str) and key.startswith(PREFIX) and is_extra_name(name := key[len(PREFIX) :]):
+        return name
+    return None
+
+
+def _keep(table: dict[K, V], key: K, value: V, most: int) -> None:
+    # Emptied when full: simpler than a queue of uses, without a lock, and filled again within the next requests.
+    if len(table) >= most:
+        table.clear()
+    table[key] = value

@@ -55,6 +55,7 @@ class Ledger:
     def __init__(self, dsn: Dsn, client: Client, lock: OwnerLock | None) -> None:
         self.dsn = dsn
         self._client = client
+        self._client.database = dsn.database  # only now: it need not exist yet
         self._lock = lock
         self._process = os.getpid()
 
@@ -148,12 +149,7 @@ def connect(dsn: Dsn | str) -> Ledger:
     `LedgerUnavailable` or `LedgerRefused`.
     """
     dsn = parse_dsn(dsn) if isinstance(dsn, str) else dsn
-    if dsn.kind == "http":
-        ledger = Ledger(dsn, open_server(dsn), None)
-    else:
-        ledger = _connect_embedded(dsn)
-    ledger._client.database = dsn.database  # noqa: SLF001  # named only now: it need not exist yet
-    return ledger
+    return Ledger(dsn, open_server(dsn), None) if dsn.kind == "http" else _connect_embedded(dsn)
 
 
 def _connect_embedded(dsn: Dsn) -> Ledger:

@@ -59,4 +59,14 @@ def translate(error: Error, what: str) -> LedgerError:
 
 
 def _first_line(error: Error) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".")
+    """Say it in one line: ClickHouse's own words, or the lowest cause where nobody answered ("Connection refused")."""
+    if error.code is None and error.__cause__ is not None:
+        return _lowest(error.__cause__)
+    words = str(error).rpartition("server response: ")[2] if error.code else str(error)
+    return words.strip().partition("\n")[0].rstrip(".")
+
+
+def _lowest(error: BaseException) -> str:
+    while (below := error.__cause__ or error.__context__) is not None:
+        error = below
+    return f"{type(error).__name__}: {error}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from otel_llmcost.errors import LedgerRefused
@@ -10,6 +11,8 @@ from otel_llmcost.ledger.faults import translate
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver import Client
+    from urllib3 import PoolManager
+    from urllib3.response import BaseHTTPResponse
 
 __all__ = ["open_server"]
 
@@ -27,6 +30,7 @@ def open_server(dsn: Dsn) -> Client:
     from clickhouse_connect.driver.exceptions import Error
 
     common.set_setting("send_os_user", False)
+    logging.getLogger("clickhouse_connect.driver._backend.http_sync").addFilter(_is_news)
     try:
         client = get_client(
             interface="https" if dsn.secure else "http",
@@ -44,14 +48,19 @@ def open_server(dsn: Dsn) -> Client:
         )
     except Error as error:
         raise translate(error, f"connect to {dsn}") from error
-    version = tuple(int(part) for part in client.server_version.split(".")[:2])
-    if version < OLDEST:
+    version = client.server_version or "0.0"
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
         client.close()
-        raise LedgerRefused(f"{dsn} is ClickHouse {client.server_version}: exact rollups need 24.8 or newer")
+        raise LedgerRefused(f"{dsn} is ClickHouse {version}: exact rollups need 24.8 or newer")
     return client
 
 
-def _pool(ca_cert: str | None) -> Any:  # noqa: ANN401  # urllib3's classes cannot be named before it is loaded
+def _is_news(record: logging.LogRecord) -> bool:
+    """Drop the client's page of stack per lost connection: it raises the same fact, and we say it in one line."""
+    return record.getMessage() != "Unexpected Http Driver Exception"
+
+
+def _pool(ca_cert: str | None) -> PoolManager:
     """
     Make a connection pool that answers a redirect with an error: rows must not follow one to another host.
 
@@ -59,10 +68,9 @@ def _pool(ca_cert: str | None) -> Any:  # noqa: ANN401  # urllib3's classes cann
     """
     from clickhouse_connect.driver.httputil import get_pool_manager_options
     from urllib3 import PoolManager
-    from urllib3.response import BaseHTTPResponse
 
     class _NoRedirects(PoolManager):
-        def urlopen(self, method: str, url: str, redirect: bool = True, **options: Any) -> BaseHTTPResponse:
+        def urlopen(self, method: str, url: str, redirect: bool = True, **options: Any) -> BaseHTTPResponse:  # type: ignore[override]
             return super().urlopen(method, url, redirect=False, **options)
 
     return _NoRedirects(**get_pool_manager_options(ca_cert=ca_cert))

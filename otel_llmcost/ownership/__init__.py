@@ -10,7 +10,7 @@ there). What may leave or enter the process is decided in `propagation`.
 from __future__ import annotations
 
 from otel_llmcost.ownership.attribution import ATTEMPTS, Attribution, attributed
-from otel_llmcost.ownership.reader import MAX_EXTRA, OVERFLOW, OwnerReader, mark_inbound
+from otel_llmcost.ownership.reader import MAX_EXTRA, OVERFLOW, OwnerReader, inbound_entries, mark_inbound
 from otel_llmcost.ownership.values import clean_value
 
 __all__ = [
@@ -21,5 +21,6 @@ __all__ = [
     "OwnerReader",
     "attributed",
     "clean_value",
+    "inbound_entries",
     "mark_inbound",
 ]

@@ -18,7 +18,7 @@ from otel_llmcost.ownership.attribution import ATTEMPTS
 from otel_llmcost.ownership.values import MAX_READ, clean_value, is_extra_name, plain_text
 from otel_llmcost.settings import Settings
 
-__all__ = ["MAX_EXTRA", "OVERFLOW", "OwnerReader", "mark_inbound"]
+__all__ = ["MAX_EXTRA", "OVERFLOW", "OwnerReader", "inbound_entries", "mark_inbound"]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -56,8 +56,12 @@ def mark_inbound(context: Context, entries: Mapping[str, object]) -> Context:
     They stay readable for the application, which may route by them; only `OwnerReader` passes over them. A value that
     the process sets itself is another object, and counts.
     """
-    marked = cast("Mapping[str, object]", get_value(_INBOUND, context) or _NOTHING)
-    return set_value(_INBOUND, {**marked, **entries}, context)
+    return set_value(_INBOUND, {**inbound_entries(context), **entries}, context)
+
+
+def inbound_entries(context: Context | None) -> Mapping[str, object]:
+    """Give what `mark_inbound` remembered in `context` (None: the current one)."""
+    return cast("Mapping[str, object]", get_value(_INBOUND, context) or _NOTHING)
 
 
 class OwnerReader:
@@ -136,7 +140,7 @@ class OwnerReader:
     def _read_mapped(
         self, entries: Mapping[str, object], context: Context | None, values: list[str | None], extra: dict[str, str]
     ) -> None:
-        inbound = cast("Mapping[str, object]", get_value(_INBOUND, context) or _NOTHING)
+        inbound = inbound_entries(context)
         for key, target in self._mapped.items():
             if (value := entries.get(key)) is None or inbound.get(key) is value:
                 continue

@@ -60,6 +60,7 @@ _TIER: Final = (
 _REQUESTED_TIER: Final = ("openai.request.service_tier", "gen_ai.openai.request.service_tier")
 _WRITE_LIFETIMES: Final = frozenset({"anthropic", "openai", "aws.bedrock", "gcp.vertex_ai", "azure.ai.openai"})
 """Providers that sell more than one cache lifetime, at different prices."""
+_ANSWERING: Final = frozenset({"chat", "generate_content", "text_completion"})
 
 
 def claims(span: SpanView) -> bool:
@@ -96,7 +97,7 @@ def read_named(span: SpanView, *, dialect: str, names: Names) -> ModelCall | Non
         usage=usage if totals else None,
         invalid_usage=invalid + impossible,
         usage_convention=convention if totals else "",
-        usage_gaps=_gaps(span, known.gaps, usage, provider),
+        usage_gaps=_gaps(span, known.gaps, usage, (provider, operation)),
         service_tier=read_text(attributes, *_TIER),
         status=status,
         error_type=error_type,
@@ -106,11 +107,13 @@ def read_named(span: SpanView, *, dialect: str, names: Names) -> ModelCall | Non
     )
 
 
-def _gaps(span: SpanView, gaps: tuple[str, ...], usage: Usage, provider: str) -> tuple[str, ...]:
+def _gaps(span: SpanView, gaps: tuple[str, ...], usage: Usage, asked_of: tuple[str, str]) -> tuple[str, ...]:
     attributes = span.attributes
-    lifetimes_hidden = usage.cache_write_tokens and usage.cache_write_1h_tokens is None and provider in _WRITE_LIFETIMES
-    if lifetimes_hidden:
+    provider, operation = asked_of
+    if usage.cache_write_tokens and usage.cache_write_1h_tokens is None and provider in _WRITE_LIFETIMES:
         gaps += ("cache_write_ttl",)
+    if usage.input_tokens is not None and usage.output_tokens is None and operation in _ANSWERING:
+        gaps += ("output",)  # an abandoned stream: what was billed for its answer is not known
     asked = read_text(attributes, *_REQUESTED_TIER)
     if asked not in ("", "auto", "default") and not read_text(attributes, *_TIER) and "service_tier" not in gaps:
         gaps += ("service_tier",)

@@ -153,5 +153,8 @@ def _next_row(data: bytes, position: int) -> int:
 
 
 def _is_torn(tail: bytes) -> bool:
-    """Tell a half-written record (or zeros) from one that was whole once: only a whole one has its line end."""
-    return b"}\n" not in tail
+    """Tell a half-written record (or zeros) from one that was whole once and is damaged now."""
+    if not tail.strip(b"\0"):
+        return True
+    whole = len(tail) >= HEAD.size and HEAD.size + HEAD.unpack_from(tail)[0] <= len(tail)
+    return not whole and b"}\n" not in tail

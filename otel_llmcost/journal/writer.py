@@ -166,9 +166,8 @@ class Journal:
             raise
         except OSError as error:
             self._fail(None, error)
-        if nested := self._open.pop((table, month), None):  # begun by a signal handler meanwhile
-            self._full.append(nested)
-        self._open[table, month] = segment
+        while (nested := self._open.setdefault((table, month), segment)) is not segment:
+            self._retire(nested)  # a signal handler began it meanwhile
         return segment
 
     def _create(self, table: str, month: str) -> _Segment:
@@ -236,10 +235,9 @@ class Journal:
         self._fail(segment, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
     def _retire(self, segment: _Segment) -> None:
-        key = (segment.name.table, segment.name.month)
-        if self._open.get(key) is segment:
-            del self._open[key]
-            self._full.append(segment)
+        """Begin a new segment with the next row. Any that a signal handler began meanwhile is retired early: harmless."""
+        if current := self._open.pop((segment.name.table, segment.name.month), None):
+            self._full.append(current)
 
     def _sync(self, segment: _Segment) -> OSError | None:
         """Make a segment's rows durable, outside the append lock."""

@@ -1,1 +1,11 @@
-"""Rate cards to rates to cost: pure integer arithmetic over dated prices."""
+"""Rate cards to rates to cost: pure integer arithmetic over dated prices. `Pricer` is the door."""
+
+from __future__ import annotations
+
+from otel_llmcost.pricing.arithmetic import Line, arithmetic
+from otel_llmcost.pricing.commitments import FixedCost
+from otel_llmcost.pricing.listing import RateRow
+from otel_llmcost.pricing.pricer import Pricer
+from otel_llmcost.pricing.providers import normalise_provider
+
+__all__ = ["FixedCost", "Line", "Pricer", "RateRow", "arithmetic", "normalise_provider"]

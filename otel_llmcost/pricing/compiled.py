@@ -1,0 +1,142 @@
+"""
+A rate compiled to integers: one multiply-add per count, one rounding.
+
+Unit prices become whole numbers over one denominator, in picodollars per unit. 99 % of published rates are whole
+picodollars, so that the denominator is 1; discounts, uplifts and ratios only make it larger. Nothing is rounded before
+the total, and the total once: half-even, to the picodollar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from math import lcm
+from typing import Any, Final, NamedTuple
+
+from otel_llmcost.model import COUNTS, MAX_COUNT, PICO, RateContent
+from otel_llmcost.pricing.content import CALL_COUNTS, INPUT_COUNTS, MILLION, REQUEST, unit_prices
+
+__all__ = ["COMPONENT_OF", "CompiledRate", "CompiledTier", "Counts", "invalid_counts", "round_half_even", "share_out"]
+
+Counts = tuple[int | None, ...]
+"""The counts of a `Usage`, in the order of `COUNTS`."""
+
+_BY_PREFIX: Final = {"cached_input": "cached_input", "cache_write": "cache_write", "input": "input"}
+COMPONENT_OF: Final = tuple(
+    "tool" if name in CALL_COUNTS
+    else "audio" if "audio" in name
+    else "image" if "image" in name
+    else next((component for prefix, component in _BY_PREFIX.items() if name.startswith(prefix)), "output")
+    for name in COUNTS
+)  # fmt: skip
+"""The component of each count, in the order of `COUNTS`."""
+
+_INDEX: Final = {name: index for index, name in enumerate(COUNTS)}
+_INPUTS: Final = tuple(_INDEX[name] for name in INPUT_COUNTS)
+_REASONING: Final = _INDEX["reasoning_tokens"]
+_OUTPUT: Final = _INDEX["output_tokens"]
+_FRESH_OF: Final = {
+    "cached_input_tokens": "input_tokens",
+    "cache_write_tokens": "input_tokens",
+    "cache_write_1h_tokens": "input_tokens",
+    "cache_write_12h_tokens": "input_tokens",
+    "cached_audio_input_tokens": "audio_input_tokens",
+}
+"""What a cached count would have been without the cache."""
+
+
+class CompiledTier(NamedTuple):
+    """The integers that hold above a total input; per count, in the order of `COUNTS`, over the rate's denominator."""
+
+    above: int
+    coefficients: tuple[int, ...]
+    request: int
+    savings: tuple[tuple[int, int], ...]
+    """(index of a cached count, what one unit of it saved against fresh input)."""
+    unpriced: tuple[int, ...]
+    """Indices of the counts without a price."""
+
+
+class CompiledRate:
+    """The integer form of a `RateContent`; immutable."""
+
+    __slots__ = ("content", "denominator", "reasoning_apart", "tiers")
+
+    def __init__(self, content: RateContent) -> None:
+        self.content = content
+        bounds = sorted(int(tier["above_total_input_tokens"]) for tier in _tiers(content.content))
+        prices = [_picodollars(content.content, above + 1) for above in (-1, *bounds)]
+        self.denominator = lcm(*(value.denominator for row in prices for value in row.values()))
+        self.reasoning_apart = any("reasoning_tokens" in row for row in prices)
+        rows = [_tier(above, row, self.denominator) for above, row in zip((-1, *bounds), prices, strict=True)]
+        self.tiers = tuple(reversed(rows))
+        """Highest first; the last holds for any input."""
+
+    def tier(self, counts: Counts) -> CompiledTier:
+        """Choose the tier by the total input. The counts must be valid."""
+        total = sum([counts[index] or 0 for index in _INPUTS])
+        return next(tier for tier in self.tiers if total > tier.above)
+
+    def numerator(self, counts: Counts) -> int:
+        """Give the cost in picodollars times the denominator: the compiled core."""
+        tiers = self.tiers
+        tier = tiers[0] if len(tiers) == 1 else self.tier(counts)
+        total = tier.request
+        for count, coefficient in zip(counts, tier.coefficients, strict=True):
+            if count:
+                total += count * coefficient
+        return total
+
+    def cost(self, counts: Counts) -> int:
+        """Give the cost in whole picodollars, rounded half-even."""
+        total = self.numerator(counts)
+        return total if self.denominator == 1 else round_half_even(total, self.denominator)
+
+
+def _tiers(content: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    return tuple(content.get("tiers", ()))
+
+
+def _picodollars(content: Mapping[str, Any], total_input: int) -> dict[str, Fraction]:
+    prices = unit_prices(content, total_input)
+    return {name: usd * PICO / (MILLION if name.endswith("_tokens") else 1) for name, usd in prices.items()}
+
+
+def _tier(above: int, prices: Mapping[str, Fraction], denominator: int) -> CompiledTier:
+    whole = {name: int(value * denominator) for name, value in prices.items()}
+    coefficients = [whole.get(name, 0) for name in COUNTS]
+    if "reasoning_tokens" in whole:
+        coefficients[_REASONING] -= whole.get("output_tokens", 0)  # it is counted in the output already
+    savings = (
+        (_INDEX[name], whole[fresh] - whole[name])
+        for name, fresh in _FRESH_OF.items()
+        if name in whole and fresh in whole
+    )
+    unpriced = (index for index, name in enumerate(COUNTS) if name not in whole and index != _REASONING)
+    return CompiledTier(above, tuple(coefficients), whole.get(REQUEST, 0), tuple(savings), tuple(unpriced))
+
+
+def round_half_even(numerator: int, denominator: int) -> int:
+    """Divide, and round to the nearest whole number; a tie goes to the even one."""
+    quotient, rest = divmod(numerator, denominator)
+    twice = 2 * rest
+    return quotient + (twice > denominator or (twice == denominator and quotient % 2 == 1))
+
+
+def share_out(numerators: Mapping[str, int], denominator: int, total: int) -> dict[str, int]:
+    """Round the parts of a rounded total; what rounding left over goes to the largest part, so that they sum to it."""
+    parts = {name: round_half_even(value, denominator) for name, value in numerators.items()}
+    if parts and (residue := total - sum(parts.values())):
+        parts[max(parts, key=lambda name: abs(numerators[name]))] += residue
+    return parts
+
+
+def invalid_counts(counts: tuple[object, ...], reasoning_apart: bool = False) -> str:
+    """Name the first count that is not a count (`input_tokens=-1`), or give ""."""
+    for name, count in zip(COUNTS, counts, strict=True):
+        if count is not None and (type(count) is not int or not 0 <= count < MAX_COUNT):
+            return f"{name}={count!r}"
+    reasoning, output = counts[_REASONING], counts[_OUTPUT]
+    if reasoning_apart and isinstance(reasoning, int) and reasoning > (output if isinstance(output, int) else 0):
+        return f"reasoning_tokens={reasoning!r} is more than output_tokens={output!r}"
+    return ""

@@ -82,6 +82,11 @@ class Segment:
         return len(self._records)
 
     @property
+    def splits(self) -> int:
+        """How often it was halved because the ledger refused it; 0 for what a journal wrote."""
+        return self._header.splits
+
+    @property
     def first_tried(self) -> int | None:
         """Epoch seconds of the first insert that was tried, or None."""
         return self._name.first_tried
@@ -141,6 +146,7 @@ class Segment:
             ledger=self._header.ledger,
             batch_id=batch_id,
             created=time.time(),
+            splits=self.splits + 1,
         )
         rows = [rebatch(record, batch_id) for record in records]
         descriptor = create(self._directory / str(name))

@@ -52,6 +52,8 @@ class Header:
     batch_id: str
     created: float
     """Epoch seconds."""
+    splits: int = 0
+    """How often the segment was halved because the ledger refused it."""
 
     def to_frame(self) -> bytes:
         """Write the header as a record."""

@@ -222,9 +222,10 @@ def test_a_signal_handler_may_append(begin: Begin, drain: Drain) -> None:
     def handle(_signal: int, _frame: object) -> None:
         expected.append(next(handled))
         append(journal, expected[-1])
+        signal.setitimer(signal.ITIMER_REAL, 0.0003)
 
     previous = signal.signal(signal.SIGALRM, handle)
-    signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+    signal.setitimer(signal.ITIMER_REAL, 0.0003)
     try:
         for number in range(10_000):
             append(journal, number)

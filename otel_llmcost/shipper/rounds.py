@@ -1,0 +1,203 @@
+"""
+Segments into the ledger: one segment is one insert with one token, the hash of the bytes sent.
+
+So a segment may be sent as often as needed, by whoever holds it, and is stored once. What the ledger refuses is halved
+until the bad rows are alone, and only those are set aside; but nothing is set aside before the ledger has proven that it
+takes rows of that table, because a refusal of everything (a password, a grant, a column) is not a fault of the rows.
+Limits: the ledger remembers 100,000 tokens a table; a segment first tried over 30 minutes ago is looked up instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from otel_llmcost.counters import COUNTERS
+from otel_llmcost.errors import LedgerRefused, LLMCostError
+from otel_llmcost.journal import Segment, adopt, segment_names
+
+__all__ = ["LOOKUP_SECONDS", "RowLedger", "Shipped", "ship_once"]
+
+LOOKUP_SECONDS: Final = 1800.0
+"""After this long the ledger may have forgotten a token: the rows themselves are looked for before they are sent."""
+_REFUSALS: Final = 3
+"""So many segments of a table are tried in a round while the ledger takes none of it; and the newest."""
+_UNPROVEN_SPLITS: Final = 3
+"""So often is a segment halved in search of rows that the ledger takes, before there is any proof that it does."""
+
+_logger = logging.getLogger("otel_llmcost")
+
+
+class RowLedger(Protocol):
+    """What shipping needs of a ledger; `otel_llmcost.ledger.Ledger` is one."""
+
+    def insert(self, table: str, payload: bytes, *, token: str) -> None:
+        """Store lines of JSON once per token. Raises `LedgerUnavailable`, `LedgerRefused` or `SchemaError`."""
+
+    def has_batch(self, table: str, batch_id: str) -> bool:
+        """Tell whether the table holds rows of that batch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shipped:
+    """What one round did."""
+
+    segments: int = 0
+    """Segments that are in the ledger and no longer on disk."""
+    rows: int = 0
+    """Rows that this round stored; what was found there already is not counted."""
+    bytes: int = 0
+    refused: int = 0
+    """Rows set aside in `quarantine/`."""
+    left: int = 0
+    """Sealed segments that still wait, other processes' work included."""
+    stopped: LLMCostError | None = None
+    """Why the round ended before its time, or what was refused and is kept; None when all went well."""
+
+
+def ship_once(
+    ledger: RowLedger,
+    directory: Path,
+    *,
+    fingerprint: str,
+    progress: Callable[[int, int], None] | None = None,
+    lookup_seconds: float = LOOKUP_SECONDS,
+) -> Shipped:
+    """
+    Ship every segment of a journal's folder that is sealed or whose owner died; never raises what the ledger says.
+
+    `progress` is told (segments looked at, segments seen at the start). A replicated ledger forgets tokens by time:
+    `lookup_seconds` must be at most half of its window.
+    """
+    round_ = _Round(ledger, directory, fingerprint, lookup_seconds)
+    stopped: LLMCostError | None = None
+    try:
+        round_.ship_all(progress)
+        round_.settle()
+    except LLMCostError as error:
+        stopped = error
+    return Shipped(
+        segments=round_.segments,
+        rows=round_.rows,
+        bytes=round_.bytes,
+        refused=round_.refused,
+        left=sum(name.state != "open" for name in segment_names(directory)),
+        stopped=stopped or round_.kept,
+    )
+
+
+class _Round:
+    """One look at everything that waits."""
+
+    def __init__(self, ledger: RowLedger, directory: Path, fingerprint: str, lookup_seconds: float) -> None:
+        self._ledger = ledger
+        self._directory = directory
+        self._fingerprint = fingerprint
+        self._lookup_seconds = lookup_seconds
+        self._proven: set[str] = set()
+        """Tables that took rows in this round: what they refuse now is the fault of the rows."""
+        self._doubtful: list[tuple[Path, LedgerRefused]] = []
+        self._refusals: Counter[str] = Counter()
+        self.segments = self.rows = self.bytes = self.refused = 0
+        self.kept: LedgerRefused | None = None
+
+    def ship_all(self, progress: Callable[[int, int], None] | None) -> None:
+        """Try each segment once, oldest first."""
+        names = segment_names(self._directory)
+        newest = {name.table: name for name in names}
+        for done, name in enumerate(names, start=1):
+            if self._may_be_taken(name.table) or name is newest[name.table]:
+                segment = adopt(self._directory / str(name), self._fingerprint)
+                if segment is not None:
+                    with segment:
+                        self._ship(segment)
+            if progress is not None:
+                progress(done, len(names))
+
+    def settle(self) -> None:
+        """Deal with what was refused, now that it is known which tables take rows."""
+        unproven = True
+        for path, error in self._doubtful:
+            segment = adopt(path, self._fingerprint)
+            if segment is None:
+                continue
+            with segment:
+                if segment.table in self._proven:
+                    self._narrow(segment, error)
+                elif unproven and segment.rows > 1 and segment.splits < _UNPROVEN_SPLITS:
+                    unproven = False  # one each round: if everything is refused, the journal must not go to pieces
+                    self._narrow(segment, error)
+                else:
+                    self.kept = error
+
+    def _may_be_taken(self, table: str) -> bool:
+        return table in self._proven or self._refusals[table] < _REFUSALS
+
+    def _ship(self, segment: Segment) -> None:
+        if self._may_be_forgotten(segment) and self._ledger.has_batch(segment.table, segment.batch_id):
+            COUNTERS.add("shipper.found")
+            _logger.warning(
+                "a batch of %s was already in the ledger and is not sent again: %s, month %s, %d rows. "
+                "Check its rollups with `otel-llmcost verify`",
+                segment.table,
+                segment.batch_id,
+                segment.month,
+                segment.rows,
+            )
+            segment.remove()
+            self.segments += 1
+            return
+        if error := self._refusal(segment):
+            self._refusals[segment.table] += 1
+            self._doubtful.append((segment.path, error))
+
+    def _may_be_forgotten(self, segment: Segment) -> bool:
+        """Tell whether an earlier try is too old for its token; a clock that was set back tells nothing."""
+        tried = segment.first_tried
+        return tried is not None and not -1.0 <= time.time() - tried < self._lookup_seconds
+
+    def _insert(self, segment: Segment) -> None:
+        payload = segment.payload()
+        segment.mark_tried(time.time())
+        self._ledger.insert(segment.table, payload, token=hashlib.sha256(payload).hexdigest())
+        segment.remove()
+        self._proven.add(segment.table)
+        self.segments += 1
+        self.rows += segment.rows
+        self.bytes += len(payload)
+        COUNTERS.add("shipper.rows", segment.rows)
+        COUNTERS.add("shipper.segments")
+
+    def _narrow(self, segment: Segment, error: LedgerRefused) -> None:
+        """Halve a refused segment until the bad rows are alone; the good ones are stored on the way."""
+        if self._ledger.has_batch(segment.table, segment.batch_id):
+            self.kept = error  # the table has it, a view refused it: only the same token can complete it
+        elif segment.rows > 1 and (segment.table in self._proven or segment.splits < _UNPROVEN_SPLITS):
+            self._ship_halves(segment)
+        elif segment.rows == 1 and segment.table in self._proven:
+            segment.quarantine(str(error))
+            self.refused += 1
+            COUNTERS.add("shipper.refused")
+        else:
+            self.kept = error
+
+    def _ship_halves(self, segment: Segment) -> None:
+        with ExitStack() as held:
+            halves = [held.enter_context(half) for half in segment.split()]
+            refused = [(half, error) for half in halves if (error := self._refusal(half))]
+            for half, error in refused:  # after both: one that was taken proves that the other's rows are at fault
+                self._narrow(half, error)
+
+    def _refusal(self, segment: Segment) -> LedgerRefused | None:
+        try:
+            self._insert(segment)
+        except LedgerRefused as error:
+            return error
+        return None

@@ -1,0 +1,229 @@
+"""
+The background shipper: one daemon thread per process, for a ledger on a server.
+
+It sleeps until a segment is sealed, backs off while the ledger is away, and owes the process nothing: what it has not
+shipped waits on disk for the next one. Limits: exit waits for it as long as `stop` is told, never longer; orphans of
+other processes are looked for once a minute.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Protocol
+
+from opentelemetry import context
+
+from otel_llmcost.counters import COUNTERS
+from otel_llmcost.errors import LedgerUnavailable, LLMCostError
+from otel_llmcost.fence import fenced
+from otel_llmcost.shipper.rounds import RowLedger, Shipped, ship_once
+
+__all__ = ["OpenLedger", "ShipperThread"]
+
+_IDLE_SECONDS: Final = 60.0
+_LONGEST_PAUSE: Final = 60.0
+_SHORTEST_PAUSE: Final = 0.5
+_MESSAGES: Final = 100
+_logger = logging.getLogger("otel_llmcost")
+
+
+class OpenLedger(RowLedger, Protocol):
+    """A ledger that is closed when the thread ends."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+class ShipperThread:
+    """
+    Ships the journal in `directory` in the background, over a ledger that `connect` opens at the first segment.
+
+    The thread starts with the first `wake`, and again in a forked child. A ledger that does not answer is tried again
+    after 0.5 to 60 seconds, one that refuses after 60; each distinct message is logged once, each failure counted as
+    `shipper.failed`.
+    """
+
+    _thread: threading.Thread | None
+    _changed: threading.Condition
+
+    def __init__(self, *, connect: Callable[[], OpenLedger], directory: Path, fingerprint: str) -> None:
+        self._connect = connect
+        self._directory = directory
+        self._fingerprint = fingerprint
+        self._logged: set[str] = set()
+        self._stopping = False
+        self._begin_anew()
+        _SHIPPERS.add(self)
+
+    def start(self) -> None:
+        """Start the thread unless it runs. Costs one attribute read when it does."""
+        if self._thread is None:
+            with self._changed:
+                if self._thread is None and not self._stopping:
+                    self._thread = self._started()
+
+    def wake(self) -> None:
+        """Say that a segment may be ready. A pause after a failure is not cut short by it."""
+        with self._changed:
+            self._work = True
+            self._changed.notify_all()
+        self.start()
+
+    def flush(self, timeout_seconds: float) -> bool:
+        """Ship what is sealed now, without waiting out a pause. True only if nothing was left behind in time."""
+        deadline = time.monotonic() + timeout_seconds
+        self.start()
+        while (shipped := self._ask_for_round(deadline)) is not None:
+            if shipped.stopped is not None:
+                return False
+            if not shipped.left:
+                return True
+            # another process holds a segment: it may ship it any moment, or let go of it
+            time.sleep(max(0.0, min(0.05, deadline - time.monotonic())))
+        return False
+
+    def stop(self, timeout_seconds: float = 2.0) -> None:
+        """End the thread, after a last round if the ledger answered lately; in all not longer than the timeout."""
+        deadline = time.monotonic() + timeout_seconds
+        if self._thread is not None and not self._failures:
+            self._ask_for_round(time.monotonic() + timeout_seconds * 0.8)
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _begin_anew(self) -> None:
+        """Be without a thread and a connection: at construction, and in a forked child, which inherits neither."""
+        self._thread = None
+        self._changed = threading.Condition()
+        self._ledger: OpenLedger | None = None
+        self._work = True
+        self._asked = 0
+        self._answered = 0
+        self._failures = 0
+        self._shipped = Shipped()
+
+    def _started(self) -> threading.Thread | None:
+        thread = threading.Thread(target=self._run, name="otel-llmcost-shipper", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the interpreter is shutting down, or is out of threads: the rows are on disk
+            COUNTERS.add("shipper.not_started")
+            return None
+        return thread
+
+    def _ask_for_round(self, deadline: float) -> Shipped | None:
+        """Wait for a whole round that begins after now; None if there was none in time."""
+        with self._changed:
+            if self._thread is None or self._stopping:
+                return None
+            self._asked += 1
+            ticket = self._asked
+            self._changed.notify_all()
+            answered = self._changed.wait_for(lambda: self._answered >= ticket, max(0.0, deadline - time.monotonic()))
+            return self._shipped if answered else None
+
+    def _run(self) -> None:
+        _suppress_instrumentation()
+        pause = 0.0
+        while (asked := self._next(pause)) is not None:
+            shipped = self._round()
+            pause = self._pause_after(shipped)
+            with self._changed:
+                self._answered = asked
+                self._shipped = shipped
+                self._changed.notify_all()
+        if self._ledger is not None:
+            self._close(self._ledger)
+
+    def _next(self, pause: float) -> int | None:
+        """
+        Sleep until a round is due; give how many rounds were asked for so far, or None to end.
+
+        Asking for a round ends any sleep, work only an idle one.
+        """
+
+        def is_due() -> bool:
+            return self._stopping or self._asked > self._answered or (self._work and not pause)
+
+        with self._changed:
+            self._changed.wait_for(is_due, pause or _IDLE_SECONDS)
+            self._work = False
+            return None if self._stopping else self._asked
+
+    @fenced("ship", otherwise=Shipped(stopped=LLMCostError("the shipper failed: the log has its stack")))
+    def _round(self) -> Shipped:
+        return ship_once(_WhenNeeded(self._open), self._directory, fingerprint=self._fingerprint)
+
+    @fenced("ship", otherwise=None)
+    def _close(self, ledger: OpenLedger) -> None:
+        ledger.close()
+
+    def _open(self) -> OpenLedger:
+        if self._ledger is None:
+            self._ledger = self._connect()
+        return self._ledger
+
+    def _pause_after(self, shipped: Shipped) -> float:
+        """Give the seconds to wait before the next round, 0 for "until there is work"; say what went wrong."""
+        if shipped.stopped is None:
+            self._failures = 0
+            return 0.0
+        self._failures += 1
+        COUNTERS.add("shipper.failed")
+        self._say(str(shipped.stopped))
+        if not isinstance(shipped.stopped, LedgerUnavailable):
+            return _LONGEST_PAUSE
+        longest = min(_LONGEST_PAUSE, _SHORTEST_PAUSE * 2.0 ** min(self._failures, 8))
+        # spread over half of it, so that the processes of a fleet do not come back all at once
+        return max(_SHORTEST_PAUSE, longest * random.uniform(0.5, 1.0))  # noqa: S311  # no secret
+
+    def _say(self, message: str) -> None:
+        if message not in self._logged and len(self._logged) < _MESSAGES:
+            self._logged.add(message)
+            _logger.warning("rows wait in the journal %s: %s", self._directory, message)
+
+
+class _WhenNeeded:
+    """A ledger that is opened by its first use: a round that finds nothing to ship connects to nothing."""
+
+    def __init__(self, connect: Callable[[], OpenLedger]) -> None:
+        self._open = connect
+
+    def insert(self, table: str, payload: bytes, *, token: str) -> None:
+        self._open().insert(table, payload, token=token)
+
+    def has_batch(self, table: str, batch_id: str) -> bool:
+        return self._open().has_batch(table, batch_id)
+
+
+def _suppress_instrumentation() -> None:
+    """Keep this thread's own HTTP calls out of the application's traces; the context is the thread's alone."""
+    quiet = context.get_current()
+    keys = (
+        context._SUPPRESS_INSTRUMENTATION_KEY,
+        context._SUPPRESS_HTTP_INSTRUMENTATION_KEY,
+        "suppress_instrumentation",  # older instrumentations look for the plain words
+        "suppress_http_instrumentation",
+    )
+    for key in keys:
+        quiet = context.set_value(key, True, quiet)
+    context.attach(quiet)
+
+
+def _after_fork() -> None:
+    for shipper in [*_SHIPPERS]:
+        shipper._begin_anew()
+
+
+_SHIPPERS: weakref.WeakSet[ShipperThread] = weakref.WeakSet()
+os.register_at_fork(after_in_child=_after_fork)

@@ -51,7 +51,7 @@ def guard_propagation(settings: Settings) -> None:
 
 class OwnerGuard(TextMapPropagator):
     """
-    Wraps a propagator. Out: owners go to internal hosts only (`owner.withheld` counts requests without them). In:
+    Wraps a propagator. Out: owners go to internal hosts only (`owner.withheld` counts carriers without them). In:
     unless `settings.trust_inbound`, `llmcost.*` is taken out of the baggage and mapped keys are marked as a stranger's
     (`owner.inbound_ignored` counts entries). Owners in the context that `extract` is given win over inbound ones.
 
@@ -203,7 +203,8 @@ def _without_properties(value: object, key: str, carrier: Any, getter: Getter[An
     if not isinstance(value, str) or ";" not in value:
         return value
     found = value.partition(";")[0].rstrip()
-    for member in ",".join((getter.get(carrier, _HEADER) or [])[:1]).split(","):
+    header = next(iter(getter.get(carrier, _HEADER) or ()), None)
+    for member in header.split(",") if isinstance(header, str) else ():
         name, _, raw = member.partition("=")
         if unquote_plus(name.strip()).strip() == key:
             found = unquote_plus(raw.partition(";")[0].strip()).strip()

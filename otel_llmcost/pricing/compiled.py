@@ -8,9 +8,11 @@ the total, and the total once: half-even, to the picodollar.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from itertools import compress
 from math import lcm
+from operator import itemgetter, mul
 from typing import Any, Final, NamedTuple
 
 from otel_llmcost.model import COUNTS, MAX_COUNT, PICO, RateContent
@@ -32,7 +34,7 @@ COMPONENT_OF: Final = tuple(
 """The component of each count, in the order of `COUNTS`."""
 
 _INDEX: Final = {name: index for index, name in enumerate(COUNTS)}
-_INPUTS: Final = tuple(_INDEX[name] for name in INPUT_COUNTS)
+_inputs_of = itemgetter(*(_INDEX[name] for name in INPUT_COUNTS))
 _REASONING: Final = _INDEX["reasoning_tokens"]
 _OUTPUT: Final = _INDEX["output_tokens"]
 _FRESH_OF: Final = {
@@ -74,17 +76,19 @@ class CompiledRate:
 
     def tier(self, counts: Counts) -> CompiledTier:
         """Choose the tier by the total input. The counts must be valid."""
-        total = sum([counts[index] or 0 for index in _INPUTS])
-        return next(tier for tier in self.tiers if total > tier.above)
+        total = sum(filter(None, _inputs_of(counts)))
+        for tier in self.tiers:
+            if total > tier.above:
+                return tier
+        raise ValueError("a total input is never negative")
 
     def numerator(self, counts: Counts) -> int:
         """Give the cost in picodollars times the denominator: the compiled core."""
         tiers = self.tiers
         tier = tiers[0] if len(tiers) == 1 else self.tier(counts)
-        total = tier.request
-        for count, coefficient in zip(counts, tier.coefficients, strict=True):
-            if count:
-                total += count * coefficient
+        # Each loop runs in C: the counts that are there (compress drops None and 0), times their coefficients.
+        positive: Iterable[int] = compress(counts, counts)  # type: ignore[arg-type]
+        total: int = sum(map(mul, positive, compress(tier.coefficients, counts)), tier.request)
         return total
 
     def cost(self, counts: Counts) -> int:

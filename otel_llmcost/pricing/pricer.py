@@ -52,7 +52,6 @@ class Pricer:
         own = {key for card in self._cards for key in card.attribute_keys()}
         names = (*_SHIPPED_ATTRIBUTES, *PUBLISHED_ATTRIBUTES, DEPLOYMENT_MAP, DISCOUNT_PERCENT, *own)
         self._attribute_names = tuple(sorted(set(names)))
-        self._no_attributes = ("",) * len(self._attribute_names)
         Loading.shared()
 
     @classmethod
@@ -144,7 +143,7 @@ class Pricer:
 
     def _attributes(self, attributes: Mapping[str, object] | None) -> tuple[str, ...]:
         if not attributes:
-            return self._no_attributes
+            return ()
         return tuple([_text(attributes.get(name)) for name in self._attribute_names])
 
     def _loaded(self) -> Layers | None:
@@ -157,7 +156,7 @@ class Pricer:
         if layers is None:
             return Unpriced(reason="prices_not_loaded", detail=f"Prices are not there. {Loading.shared().failure}")
         provider, model, service_tier, batch, speed, region, values = key
-        attributes = {name: value for name, value in zip(self._attribute_names, values, strict=True) if value}
+        attributes = {name: value for name, value in zip(self._attribute_names, values, strict=False) if value}
         context = Context.read(service_tier, batch, speed, region, attributes)
         timeline = Timeline.build(Resolution(layers, Query(provider, model, context)))
         if len(self._timelines) >= _MAX_TIMELINES:

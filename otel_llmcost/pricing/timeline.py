@@ -7,8 +7,10 @@ Between two changes the price is one `Charge`, or, where hours of the week diffe
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import compress, pairwise
+from operator import mul
 from typing import Final
 
 from otel_llmcost.model import COUNTS, MAX_COST_PICOUSD, MAX_COUNT, Priced, Unpriced, picousd_text
@@ -29,6 +31,7 @@ __all__ = ["Charge", "Hours", "Timeline", "minute_of_week", "unusable"]
 _WEEK: Final = 7 * 1440
 _TOKENS: Final = tuple(i for i, name in enumerate(COUNTS) if name.endswith("_tokens") and name != "reasoning_tokens")
 _CALLS: Final = tuple(i for i, name in enumerate(COUNTS) if name in CALL_COUNTS)
+_COUNT_TYPES: Final = frozenset({int, type(None)})
 _NO_USAGE: Final = Unpriced(
     reason="no_usage", detail="No token count was reported, so that the cost is unknown, not 0."
 )
@@ -59,29 +62,26 @@ class Charge:
     def price(self, counts: Counts) -> Priced | Unpriced:
         """Price the counts of one request, in the order of `COUNTS`."""
         rate = self.rate
-        tiers = rate.tiers
-        if len(tiers) > 1 or rate.reasoning_apart:
-            if problem := invalid_counts(counts, rate.reasoning_apart):
-                return Unpriced(reason="invalid_usage", detail=problem)
-            tier = rate.tier(counts)
-        else:
-            tier = tiers[0]
-        parts = {"request": tier.request} if tier.request else {}
-        for count, coefficient, component in zip(counts, tier.coefficients, COMPONENT_OF, strict=True):
-            if count:
-                if type(count) is not int or not 0 < count < MAX_COUNT:
-                    return unusable(counts) or _NO_USAGE
-                parts[component] = parts.get(component, 0) + count * coefficient
-            elif count is not None and type(count) is not int:  # False, 0.0: zeros that are not counts
+        positive: tuple[int, ...] = tuple(compress(counts, counts))  # type: ignore[arg-type]  # drops None and 0
+        for count in positive:
+            if type(count) is not int or not 0 < count < MAX_COUNT:
                 return unusable(counts) or _NO_USAGE
-        if len(parts) <= 1 and (problem_with := unusable(counts)):
-            return problem_with
-        return self._priced(tier, counts, parts)
+        if counts.count(None) + len(positive) != len(counts) and not _COUNT_TYPES.issuperset(map(type, counts)):
+            return unusable(counts) or _NO_USAGE  # False, 0.0 and "" are zeros, but not counts
+        if rate.reasoning_apart and (problem := invalid_counts(counts, reasoning_apart=True)):
+            return Unpriced(reason="invalid_usage", detail=problem)
+        if not positive and (unknown := unusable(counts)):
+            return unknown
+        tier = rate.tiers[0] if len(rate.tiers) == 1 else rate.tier(counts)
+        return self._priced(tier, counts, tuple(map(mul, positive, compress(tier.coefficients, counts))))
 
-    def _priced(self, tier: CompiledTier, counts: Counts, parts: dict[str, int]) -> Priced | Unpriced:
+    def _priced(self, tier: CompiledTier, counts: Counts, costs: tuple[int, ...]) -> Priced | Unpriced:
         rate = self.rate
         denominator = rate.denominator
-        cost = sum(parts.values())
+        components = tuple(zip(compress(COMPONENT_OF, counts), costs, strict=True))
+        if len(dict(components)) != len(costs) or 0 in costs or tier.request:
+            components = _merged(components, tier.request)
+        cost = sum(costs) + tier.request
         savings = 0
         for index, saved in tier.savings:
             if count := counts[index]:
@@ -89,7 +89,7 @@ class Charge:
         if denominator != 1:
             cost = round_half_even(cost, denominator)
             savings = round_half_even(savings, denominator)
-            parts = share_out(parts, denominator, cost)
+            components = tuple(share_out(dict(components), denominator, cost).items())
         if cost >= MAX_COST_PICOUSD:
             return _too_much(cost)
         missing = [index for index in tier.unpriced if counts[index]]
@@ -99,7 +99,7 @@ class Charge:
             status="partial" if missing else "priced",
             cost_picousd=cost,
             list_cost_picousd=cost if self.listed is rate else self.listed.cost(counts),
-            components=tuple(parts.items()) if 0 not in parts.values() else _not_zero(parts),
+            components=components,
             cache_savings_picousd=savings,
             rate=rate.content,
             match_rule=self.rule,
@@ -108,8 +108,12 @@ class Charge:
         )
 
 
-def _not_zero(parts: dict[str, int]) -> tuple[tuple[str, int], ...]:
-    return tuple((name, value) for name, value in parts.items() if value)
+def _merged(costs: Iterable[tuple[str, int]], request: int) -> tuple[tuple[str, int], ...]:
+    """Add up the costs of each component, without those that are 0."""
+    parts: dict[str, int] = {}
+    for component, cost in (*costs, ("request", request)):
+        parts[component] = parts.get(component, 0) + cost
+    return tuple(part for part in parts.items() if part[1])
 
 
 def _reason(missing: list[int]) -> str:

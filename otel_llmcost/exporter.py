@@ -43,6 +43,9 @@ from otel_llmcost.shipper import ShipperThread
 __all__ = ["ClickHouseSpanExporter", "only_exporter"]
 
 _EXIT_S: Final = 2.0
+_SEAL_SERVER_S: Final = 10.0
+"""Few, large inserts for a server; an embedded ledger's owner ships when someone asks, and asks for what is sealed."""
+_SEAL_EMBEDDED_S: Final = 1.0
 _RATES_KEPT: Final = 10_000
 _NO_CONTEXT: Final = Context()
 
@@ -69,17 +72,25 @@ class ClickHouseSpanExporter(SpanExporter):
         if settings is not None and dsn is not None:
             self.settings = replace(settings, dsn=dsn)
         self._dsn = parse_dsn(self.settings.ledger_dsn())
-        directory = self._dsn.journal_dir(self.settings)
+        self.journal_dir = self._dsn.journal_dir(self.settings)
+        self.fingerprint = self._dsn.fingerprint
+        """Of the ledger: its segments name it, and only a shipper of the same ledger takes them."""
         self.meter = Meter(pricer or Pricer.from_settings(self.settings), Charging())
         """What reads, prices and decides here; the processor shares it."""
         self.owners = OwnerReader(self.settings)
         self.resource: Attributes = dict(Resource.create().attributes)
         """Who this process is (`OTEL_RESOURCE_ATTRIBUTES`, `OTEL_SERVICE_NAME`), for requests without a span."""
-        self._journal = Journal(directory, ledger=self._dsn.fingerprint, max_bytes=self.settings.journal_max_bytes)
+        is_server = self._dsn.kind == "http"
+        self._journal = Journal(
+            self.journal_dir,
+            ledger=self.fingerprint,
+            max_bytes=self.settings.journal_max_bytes,
+            seal_seconds=_SEAL_SERVER_S if is_server else _SEAL_EMBEDDED_S,
+        )
         self._shipper = None
-        if self._dsn.kind == "http":
+        if is_server:
             self._shipper = ShipperThread(
-                connect=lambda: connect(self._dsn), directory=directory, fingerprint=self._dsn.fingerprint
+                connect=lambda: connect(self._dsn), directory=self.journal_dir, fingerprint=self.fingerprint
             )
         self._maintenance = Maintenance(self._journal, self._shipper.wake if self._shipper else None)
         self._rates_written: set[str] = set()

@@ -76,11 +76,13 @@ class Maintenance:
             self._written.wait()
             if self._stop.wait(_PERIOD_S):
                 return
+            self._written.clear()  # before the round: a row written during it is the next round's
             self._maintain()
+            if not self._journal.is_sealed:
+                self._written.set()
 
     @fenced("maintain", otherwise=None)
     def _maintain(self) -> None:
-        self._written.clear()
         try:
             self._journal.maintain(time.time())
         except JournalError as error:

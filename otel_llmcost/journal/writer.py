@@ -85,6 +85,11 @@ class Journal:
         _JOURNALS.add(self)
         weakref.finalize(self, _close_all, self._open, self._full).atexit = False
 
+    @property
+    def is_sealed(self) -> bool:
+        """True while no row waits to be sealed: maintenance may sleep."""
+        return not self._open and not self._full
+
     def append(self, table: str, month: str, row: bytes) -> None:
         """
         Write one row: a JSON object on one line, without `batch_id`. When this returns, the row survives kill -9.

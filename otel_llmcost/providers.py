@@ -1,0 +1,2 @@
+from otel_llmcost.pricing.providers import *  # noqa
+from otel_llmcost.pricing.providers import normalise_provider

@@ -13,6 +13,7 @@ import stat
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -129,14 +130,16 @@ class Segment:
         in one step: a crash before it leaves the whole, a crash after it the halves, never both.
         """
         middle = self.rows // 2
-        halves = self._part(self._records[:middle]), self._part(self._records[middle:])
-        sync_folder(self._directory)
-        self.path.unlink()
-        sync_folder(self._directory)
+        with ExitStack() as held:  # should this fail half-way, the halves are let go, never deleted: adoption decides
+            halves = self._part(self._records[:middle], held), self._part(self._records[middle:], held)
+            sync_folder(self._directory)
+            self.path.unlink()
+            sync_folder(self._directory)
+            held.pop_all()
         self.release()
         return halves
 
-    def _part(self, records: list[bytes]) -> Segment:
+    def _part(self, records: list[bytes], held: ExitStack) -> Segment:
         batch_id = str(uuid.uuid4())
         name = Name(self.table, self.month, batch_id, f"part-of-{self.batch_id}-{self.first_tried}")
         header = Header(
@@ -152,6 +155,7 @@ class Segment:
         descriptor = create(self._directory / str(name))
         if descriptor is None:
             raise JournalError(f"a new file in {str(self._directory)!r} is held by another process")
+        held.callback(let_go, descriptor)
         write_all(descriptor, header.to_frame() + b"".join(map(frame, rows)))
         return Segment(self._directory, name, descriptor, header, rows)
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from otel_llmcost.counters import COUNTERS
-from otel_llmcost.errors import LedgerRefused, LLMCostError
+from otel_llmcost.errors import JournalError, LedgerRefused, LLMCostError
 from otel_llmcost.journal import Segment, adopt, segment_names
 
 __all__ = ["LOOKUP_SECONDS", "RowLedger", "Shipped", "ship_once"]
@@ -83,6 +83,8 @@ def ship_once(
         round_.settle()
     except LLMCostError as error:
         stopped = error
+    except OSError as error:
+        stopped = JournalError(f"the journal {str(directory)!r} cannot be read or written ({error.strerror})")
     return Shipped(
         segments=round_.segments,
         rows=round_.rows,

@@ -66,8 +66,7 @@ class ShipperThread:
         """Start the thread unless it runs. Costs one attribute read when it does."""
         if self._thread is None:
             with self._changed:
-                if self._thread is None and not self._stopping:
-                    self._thread = self._started()
+                self._start_once()
 
     def wake(self) -> None:
         """Say that a segment may be ready. A pause after a failure is not cut short by it."""
@@ -112,14 +111,17 @@ class ShipperThread:
         self._failures = 0
         self._shipped = Shipped()
 
-    def _started(self) -> threading.Thread | None:
+    def _start_once(self) -> None:
+        """Start the thread; the caller holds the lock."""
+        if self._thread is not None or self._stopping:
+            return
         thread = threading.Thread(target=self._run, name="otel-llmcost-shipper", daemon=True)
         try:
             thread.start()
         except RuntimeError:  # the interpreter is shutting down, or is out of threads: the rows are on disk
             COUNTERS.add("shipper.not_started")
-            return None
-        return thread
+        else:
+            self._thread = thread
 
     def _ask_for_round(self, deadline: float) -> Shipped | None:
         """Wait for a whole round that begins after now; None if there was none in time."""

@@ -1,0 +1,85 @@
+"""A ledger in memory that stores once per token, as ClickHouse does, and fails when and how a test says."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable
+
+from otel_llmcost.errors import LedgerRefused, LedgerUnavailable, LLMCostError
+
+Fault = Callable[[int], LLMCostError | None]
+
+
+class MemoryLedger:
+    """
+    Rows by table; `before` and `after` give the error, if any, of the n-th insert (from 0), before or after it stored.
+    """
+
+    def __init__(self) -> None:
+        self.rows: Counter[int] = Counter()
+        self.batches: set[tuple[str, str]] = set()
+        self.tokens: dict[str, bytes] = {}
+        self.forgetful = False
+        self.before: Fault = lambda _number: None
+        self.after: Fault = lambda _number: None
+        self.bad: set[int] = set()
+        self.inserts = 0
+        self.lookups = 0
+        self.closed = False
+        self.reached = threading.Event()
+
+    def insert(self, table: str, payload: bytes, *, token: str) -> None:
+        """
+        Store the rows unless the token is known; refuse all of them if one is bad.
+        """
+        number, self.inserts = self.inserts, self.inserts + 1
+        self.reached.set()
+        assert token == hashlib.sha256(payload).hexdigest(), "a token is bound to its bytes"
+        if error := self.before(number):
+            raise error
+        rows = [json.loads(line) for line in payload.splitlines()]
+        if self.bad & {row["n"] for row in rows}:
+            raise LedgerRefused("Code: 27. Cannot parse input")
+        if self.forgetful or token not in self.tokens:
+            self.tokens[token] = payload
+            self.rows.update(row["n"] for row in rows)
+            self.batches |= {(table, row["batch_id"]) for row in rows}
+        if error := self.after(number):
+            raise error
+
+    def has_batch(self, table: str, batch_id: str) -> bool:
+        """
+        Tell whether rows of the batch are stored.
+        """
+        self.lookups += 1
+        return (table, batch_id) in self.batches
+
+    def close(self) -> None:
+        """
+        Remember that it was closed.
+        """
+        self.closed = True
+
+    @property
+    def stored(self) -> list[int]:
+        """
+        The numbers of all stored rows, doubles included, in order.
+        """
+        return sorted(self.rows.elements())
+
+
+def away(_number: int) -> LLMCostError:
+    """
+    Be away at every insert.
+    """
+    return LedgerUnavailable("no answer")
+
+
+def once(at: int, error: LLMCostError) -> Fault:
+    """
+    Fail at one insert.
+    """
+    return lambda number: error if number == at else None

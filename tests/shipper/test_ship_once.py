@@ -1,0 +1,276 @@
+"""One round of shipping: every row once, whatever fails, is repeated or is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from otel_llmcost.counters import COUNTERS
+from otel_llmcost.errors import LedgerRefused, LedgerUnavailable, SchemaError
+from otel_llmcost.journal import Segment, backlog, waiting
+from otel_llmcost.shipper import Shipped, ship_once
+from tests.shipper.ledgers import MemoryLedger, away, once
+
+Seal = Callable[..., None]
+
+
+def ship(ledger: MemoryLedger, folder: Path, **options: float) -> Shipped:
+    """
+    Ship one round for the ledger `test`.
+    """
+    return ship_once(ledger, folder, fingerprint="test", **options)
+
+
+def test_ships_everything(ledger: MemoryLedger, folder: Path, seal: Seal) -> None:
+    """
+    A round stores each sealed segment by one insert, removes it, and says what it did.
+    """
+    seal(range(10))
+    seal(range(10, 15))
+    size = sum(len(segment.payload()) for segment in released(waiting(folder, "test")))
+    seen: list[tuple[int, int]] = []
+    shipped = ship_once(ledger, folder, fingerprint="test", progress=lambda done, all_: seen.append((done, all_)))
+    assert shipped == Shipped(segments=2, rows=15, bytes=size)
+    assert ledger.stored == list(range(15))
+    assert seen == [(1, 2), (2, 2)]
+    assert backlog(folder).segments == 0
+    assert ship(ledger, folder) == Shipped()
+
+
+def released(segments: object) -> list[Segment]:
+    """
+    Look at segments and let them go.
+    """
+    looked = []
+    for segment in segments:
+        looked.append(segment)
+        segment.release()
+    return looked
+
+
+def test_a_missing_folder_is_nothing_to_do(ledger: MemoryLedger, folder: Path) -> None:
+    """
+    Without a journal there is nothing to ship, and no error.
+    """
+    assert ship(ledger, folder / "missing") == Shipped()
+
+
+@pytest.mark.parametrize("fault", ["before", "after"])
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_a_ledger_that_goes_away(ledger: MemoryLedger, folder: Path, seal: Seal, fault: str, at: int) -> None:
+    """
+    A ledger that fails before or after it stored ends the round; the next one stores the rest, each row once.
+    """
+    for start in (0, 10, 20):
+        seal(range(start, start + 10))
+    setattr(ledger, fault, once(at, LedgerUnavailable("reset")))
+    first = ship(ledger, folder)
+    assert (first.segments, first.left) == (at, 3 - at)
+    assert isinstance(first.stopped, LedgerUnavailable)
+    assert ship(ledger, folder).stopped is None
+    assert ledger.stored == list(range(30))
+
+
+def test_a_crash_between_insert_and_removal(ledger: MemoryLedger, folder: Path, seal: Seal) -> None:
+    """
+    A process that dies after the insert and before the removal leaves a segment that is sent again and stored once.
+    """
+    seal(range(10))
+    for _ in range(3):
+        [segment] = waiting(folder, "test")
+        segment.mark_tried(time.time())
+        payload = segment.payload()
+        ledger.insert("llm_requests", payload, token=hashlib.sha256(payload).hexdigest())
+        segment.release()  # the lock ends with the process; the file stays
+    assert ship(ledger, folder).segments == 1
+    assert ledger.stored == list(range(10))
+    assert len(ledger.tokens) == 1
+
+
+@pytest.mark.parametrize("age", [1801.0, -3600.0], ids=["too-old", "tried-in-the-future"])
+def test_an_old_try_is_looked_up(ledger: MemoryLedger, folder: Path, seal: Seal, age: float) -> None:
+    """
+    Where the token may be forgotten, the rows are looked for first: found, they are not sent; missing, they are.
+    """
+    seal(range(10))
+    ledger.after = away
+    ship(ledger, folder)
+    seal(range(10, 20))
+    ledger.after = lambda _number: None
+    ledger.forgetful = True
+    for segment in waiting(folder, "test"):
+        with segment:
+            segment.path.rename(segment.path.with_suffix(f".tried-{int(time.time() - age)}"))
+    shipped = ship(ledger, folder)
+    assert (shipped.segments, shipped.rows, shipped.left) == (2, 10, 0)
+    assert (ledger.lookups, COUNTERS["shipper.found"]) == (2, 1)
+    assert ledger.stored == list(range(20))
+
+
+def test_a_recent_try_is_not_looked_up(ledger: MemoryLedger, folder: Path, seal: Seal) -> None:
+    """
+    Within the window a retry costs no query: the token is enough.
+    """
+    seal(range(10))
+    ledger.after = once(0, LedgerUnavailable("reset"))
+    ship(ledger, folder)
+    ship(ledger, folder)
+    assert ledger.lookups == 0
+    assert ledger.stored == list(range(10))
+
+
+def test_missing_tables_stop_the_round(ledger: MemoryLedger, folder: Path, seal: Seal) -> None:
+    """
+    Missing tables end the round at once, say so, and cost no row.
+    """
+    for start in (0, 10):
+        seal(range(start, start + 10))
+    ledger.before = lambda _number: SchemaError("no table")
+    shipped = ship(ledger, folder)
+    assert (shipped.left, ledger.inserts) == (2, 1)
+    assert isinstance(shipped.stopped, SchemaError)
+
+
+@pytest.mark.parametrize("bad", [{0}, {99}, {50}, {0, 99}, {3, 4, 5, 60}, set(range(0, 100, 9))], ids=str)
+def test_bad_rows_do_not_hold_back_good_ones(ledger: MemoryLedger, folder: Path, seal: Seal, bad: set[int]) -> None:
+    """
+    Rows that the ledger refuses are alone in quarantine, each with its reason, and every other row is stored once.
+    """
+    seal(range(100))
+    seal(range(100, 110))
+    ledger.bad = bad
+    shipped = ship(ledger, folder)
+    assert (shipped.refused, shipped.left, shipped.stopped) == (len(bad), 0, None)
+    assert ledger.stored == sorted(set(range(110)) - bad)
+    assert backlog(folder).quarantined == len(bad)
+    reasons = [path.read_text() for path in (folder / "quarantine").glob("*.reason")]
+    assert len(reasons) == len(bad)
+    assert all("Cannot parse input" in reason for reason in reasons)
+
+
+@pytest.mark.parametrize("number", range(64))
+def test_a_bad_row_in_the_only_segment(ledger: MemoryLedger, folder: Path, seal: Seal, number: int) -> None:
+    """
+    One bad row in the only segment there is: its good rows are stored, and themselves prove that the row is bad.
+    """
+    seal(range(64))
+    ledger.bad = {number}
+    assert ship(ledger, folder).refused == 1
+    assert ledger.stored == [n for n in range(64) if n != number]
+
+
+def test_a_ledger_that_refuses_everything(ledger: MemoryLedger, folder: Path, seal: Seal) -> None:
+    """
+    When everything is refused nothing is set aside, few inserts are tried, and all is stored once that is mended.
+    """
+    for start in range(0, 1000, 10):
+        seal(range(start, start + 10))
+    ledger.before = lambda _number: LedgerRefused("Code: 497. Not enough privileges")
+    for round_ in range(5):
+        before = ledger.inserts
+        shipped = ship(ledger, folder)
+        assert isinstance(shipped.stopped, LedgerRefused)
+        assert shipped.refused == 0
+        assert ledger.inserts - before <= 4 + 14, round_
+    assert backlog(folder).quarantined == 0
+    ledger.before = lambda _number: None
+    assert ship(ledger, folder).left == 0
+    assert ledger.stored == list(range(1000))
+
+
+def test_a_refused_table_does_not_stop_another(ledger: MemoryLedger, folder: Path, seal: Seal) -> None:
+    """
+    While one table refuses everything, the rows of another are stored.
+    """
+    for number in range(10):
+        seal([number], table="llm_rates")
+        seal([100 + number])
+    ledger.bad = set(range(10))
+    shipped = ship(ledger, folder)
+    assert (shipped.segments, shipped.left) == (10, 10)
+    assert ledger.stored == list(range(100, 110))
+
+
+def test_refused_by_a_view(ledger: MemoryLedger, folder: Path, seal: Seal) -> None:
+    """
+    Rows that the table has and a view refused are never split or set aside: only their own token completes them.
+    """
+    seal(range(10))
+    ledger.after = lambda _number: LedgerRefused("Code: 395. while pushing to view")
+    for _ in range(3):
+        shipped = ship(ledger, folder)
+        assert (shipped.left, shipped.refused) == (1, 0)
+        assert isinstance(shipped.stopped, LedgerRefused)
+    ledger.after = lambda _number: None
+    assert ship(ledger, folder).segments == 1
+    assert ledger.stored == list(range(10))
+
+
+@pytest.mark.parametrize("at", range(1, 12))
+@pytest.mark.parametrize("fault", ["before", "after"])
+def test_a_ledger_that_goes_away_while_rows_are_narrowed(
+    ledger: MemoryLedger, folder: Path, seal: Seal, fault: str, at: int
+) -> None:
+    """
+    A ledger that goes away at any step of the search for bad rows costs no row and doubles none.
+    """
+    seal(range(32))
+    ledger.bad = {7, 20}
+    setattr(ledger, fault, once(at, LedgerUnavailable("reset")))
+    for _ in range(6):
+        ship(ledger, folder)
+    assert ledger.stored == [n for n in range(32) if n not in ledger.bad]
+    assert (backlog(folder).segments, backlog(folder).quarantined) == (0, 2)
+
+
+class Crash:
+    """Counts the steps that change the disk, and dies at one of them, before or after it is done."""
+
+    def __init__(self, at: int, *, done: bool) -> None:
+        self.at, self.done, self.steps = at, done, 0
+
+    def around(self, step: Callable[..., None]) -> Callable[..., None]:
+        """
+        Give a step that may be the last one.
+        """
+
+        def run(*arguments: object, **options: object) -> None:
+            self.steps += 1
+            if self.steps != self.at or self.done:
+                step(*arguments, **options)
+            if self.steps == self.at:
+                raise KeyboardInterrupt
+
+        return run
+
+
+@pytest.mark.parametrize("done", [False, True], ids=["before-the-step", "after-the-step"])
+def test_a_crash_at_every_step_while_rows_are_narrowed(
+    ledger: MemoryLedger, folder: Path, seal: Seal, monkeypatch: pytest.MonkeyPatch, done: bool
+) -> None:
+    """
+    Dying at any removal, rename or sync of the search for bad rows costs no row and doubles none.
+    """
+    for at in range(1, 200):
+        first = 1000 * at
+        seal(range(first, first + 8))
+        ledger.rows.clear()
+        ledger.bad = {first + 3}
+        crash = Crash(at, done=done)
+        with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+            for place, name in ((Path, "unlink"), (Path, "rename"), (os, "fsync")):
+                patch.setattr(place, name, crash.around(getattr(place, name)))
+            ship(ledger, folder)
+        seal([first + 8])  # a row alone is set aside only when the ledger takes others
+        ship(ledger, folder)
+        assert ledger.stored == [first + row for row in range(9) if row != 3], at
+        assert (backlog(folder).segments, backlog(folder).quarantined) == (0, at)
+        if crash.steps < at:
+            break
+    assert at > 20

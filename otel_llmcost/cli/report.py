@@ -1,0 +1,164 @@
+"""`otel-llmcost report`: what was spent, by one or two dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from otel_llmcost.cli._options import (
+    asked,
+    dsn_option,
+    format_option,
+    period_of,
+    period_options,
+    where_of,
+    where_option,
+)
+from otel_llmcost.cli._output import Column, Number, print_csv, print_json, print_markdown, print_table
+from otel_llmcost.reports import Measures, Report, spend
+from otel_llmcost.reports.money import exact_usd, share, usd
+from otel_llmcost.reports.session import open_ledger
+from otel_llmcost.reports.spend import MEASURES
+from otel_llmcost.settings import Settings
+
+__all__ = ["report"]
+
+
+@click.command()
+@click.option("--by", required=True, metavar="ONE[,TWO]", help="team, feature, customer, model, day, …")
+@period_options
+@where_option
+@click.option("--top", type=click.IntRange(min=1), metavar="N", help="Keep the N that cost most; fold the rest.")
+@format_option
+@dsn_option
+def report(
+    by: str,
+    since: str,
+    until: str | None,
+    month: str | None,
+    where: tuple[str, ...],
+    top: int | None,
+    format: str,
+    dsn: str | None,
+) -> None:
+    """
+    What was spent, by one or two dimensions, in exact US dollars and UTC days.
+
+    \b
+    Examples:
+      otel-llmcost report --by team
+      otel-llmcost report --by customer --top 20 --month 2026-10
+      otel-llmcost report --by feature,model --where team=search --format csv
+    """
+    with asked():
+        period, filters = period_of(since, until, month), where_of(where)
+        with open_ledger(Settings.from_env(), dsn) as ledger:
+            found = spend(ledger, by.split(","), since=period.since, until=period.until, where=filters, top=top)
+    _PRINT[format](found)
+
+
+def _print_table(found: Report) -> None:
+    click.echo(f"LLM cost by {', '.join(found.by)}, {found.period}{_filters(found)}")
+    print_table(_columns(found), _cells(found), notes=_notes(found))
+
+
+def _print_markdown(found: Report) -> None:
+    click.echo(f"**LLM cost by {', '.join(found.by)}, {found.period}{_filters(found)}**\n")
+    print_markdown(_columns(found), _cells(found), notes=_notes(found))
+
+
+def _print_csv(found: Report) -> None:
+    rows = [(*row.key, *map(_exact, _values(row.measures))) for row in found.rows]
+    print_csv([*found.by, *MEASURES], rows)
+
+
+def _print_json(found: Report) -> None:
+    print_json(
+        {
+            "period": {"since": found.period.since, "until": found.period.until, "timezone": "UTC"},
+            "by": found.by,
+            "where": found.where,
+            "rows": [dict(zip(found.by, row.key, strict=True)) | _json(row.measures) for row in found.rows],
+            "total": _json(found.total),
+            "unattributed_usd": exact_usd(found.unattributed_usd),
+            "unattributed_of": found.unattributed_of,
+            "partial_requests": found.total.partial_requests,
+            "unpriced_requests": found.total.unpriced_requests,
+            "failed_without_usage": found.total.failed_without_usage,
+        }
+    )
+
+
+_PRINT = {"table": _print_table, "markdown": _print_markdown, "csv": _print_csv, "json": _print_json}
+
+
+def _columns(found: Report) -> list[Column]:
+    dimensions = [Column(name.replace("_", " ").capitalize()) for name in found.by]
+    return [
+        *dimensions,
+        Column("Cost", right=True),
+        Column("Share", right=True, keep=4),
+        Column("Requests", right=True, keep=5),
+        Column("Per request", right=True, keep=2),
+        Column("Wasted", right=True, keep=3),
+        Column("Cache saved", right=True, keep=1),
+    ]
+
+
+def _cells(found: Report) -> list[list[str]]:
+    rows = [[*row.key, *_numbers(row.measures, found.total)] for row in found.rows]
+    label = ["Total", *[""] * (len(found.by) - 1)]
+    return [*rows, [*label, *_numbers(found.total, found.total)]]
+
+
+def _numbers(measures: Measures, total: Measures) -> list[str]:
+    priced = measures.requests - measures.unpriced_requests - measures.failed_without_usage
+    return [
+        _cost(measures),
+        share(measures.cost_usd, total.cost_usd),
+        f"{measures.requests:,}",
+        usd(measures.cost_usd / priced) if priced > 0 else "",
+        share(measures.wasted_cost_usd, measures.cost_usd),
+        usd(measures.cache_savings_usd),
+    ]
+
+
+def _cost(measures: Measures) -> str:
+    if measures.unpriced_requests and not measures.cost_usd:
+        return "not known"
+    return f"≥ {usd(measures.cost_usd)}" if measures.is_lower_bound else usd(measures.cost_usd)
+
+
+def _notes(found: Report) -> list[str]:
+    total = found.total
+    without = " or ".join(found.unattributed_of).replace("customer_id", "customer")
+    notes = [
+        (
+            total.unpriced_requests,
+            f"≥: the cost of {total.unpriced_requests:,} requests is not known, and is not in these sums.",
+        ),
+        (total.partial_requests, f"≥: {total.partial_requests:,} requests are priced in part, as a lower bound."),
+        (total.failed_without_usage, f"{total.failed_without_usage:,} requests failed and reported no usage."),
+        (
+            found.unattributed_usd,
+            f"{share(found.unattributed_usd, total.cost_usd)} of the cost has no {without}: {usd(found.unattributed_usd)}.",
+        ),
+    ]
+    return [note for amount, note in notes if amount]
+
+
+def _filters(found: Report) -> str:
+    return "".join(f", {name} = {value}" for name, value in found.where.items())
+
+
+def _values(measures: Measures) -> Sequence[object]:
+    return [getattr(measures, name) for name in MEASURES]
+
+
+def _exact(value: object) -> object:
+    return value if isinstance(value, int) else Number(exact_usd(value))  # type: ignore[arg-type]
+
+
+def _json(measures: Measures) -> dict[str, object]:
+    return dict(zip(MEASURES, map(_exact, _values(measures)), strict=True))

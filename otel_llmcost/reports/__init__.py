@@ -1,0 +1,20 @@
+"""Named questions and typed answers: the same for the command line, the dashboard and exports."""
+
+from otel_llmcost.reports.dimensions import DIMENSIONS
+from otel_llmcost.reports.explain import ExplainedRequest, explain
+from otel_llmcost.reports.period import Period
+from otel_llmcost.reports.requests import RequestRow, requests
+from otel_llmcost.reports.spend import Measures, Report, SpendRow, spend
+
+__all__ = [
+    "DIMENSIONS",
+    "ExplainedRequest",
+    "Measures",
+    "Period",
+    "Report",
+    "RequestRow",
+    "SpendRow",
+    "explain",
+    "requests",
+    "spend",
+]

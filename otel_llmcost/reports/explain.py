@@ -1,0 +1,107 @@
+"""Why a request cost what it cost: its row, its arithmetic, its rate, and every correction since."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import orjson
+
+from otel_llmcost.errors import ReportError
+from otel_llmcost.ledger import Ledger
+from otel_llmcost.model import COMPONENTS, COUNTS, RateContent, Usage
+from otel_llmcost.pricing import Line, arithmetic
+
+__all__ = ["ExplainedRequest", "explain"]
+
+Row = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainedRequest:
+    """One request that an id names, with everything that is known about its cost."""
+
+    row: Row
+    """Its row of `llm_requests`, by column."""
+    components: tuple[tuple[str, Decimal], ...]
+    """(component, USD) as stored, only those not zero; they sum to the row's `cost_usd`."""
+    lines: tuple[Line, ...]
+    """Every count times its unit price, computed again from the rate's stored content; () without one."""
+    rate: RateContent | None
+    """None when the request has no rate, or its content has not arrived in `llm_rates` yet."""
+    adjustments: tuple[Row, ...]
+    """Rows of `llm_adjustments` that correct this request, oldest first."""
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the arithmetic, where there is any, gives the stored cost to the last digit."""
+        return (
+            not self.lines
+            or sum((line.cost_usd or Decimal(0) for line in self.lines), Decimal(0)) == self.row["cost_usd"]
+        )
+
+    @property
+    def final_cost_usd(self) -> Decimal | None:
+        """What the request costs after its adjustments; None when that is not known."""
+        signed = [(1, self.row["cost_usd"]), *((row["sign"], row["cost_usd"]) for row in self.adjustments)]
+        known = [sign * cost for sign, cost in signed if isinstance(sign, int) and isinstance(cost, Decimal)]
+        return sum(known, Decimal(0)) if known else None
+
+
+def explain(ledger: Ledger, id: str) -> tuple[ExplainedRequest, ...]:  # noqa: A002  # the user's word for it
+    """
+    Explain every request that `id` names: a request, response, trace or span id; oldest first.
+
+    Raises `ReportError` when it names none, and `LedgerError`.
+    """
+    rows = ledger.query("explain_requests", {"id": id})
+    if not rows:
+        raise ReportError(f"no request, response, trace or span is known as {id!r}: see `otel-llmcost requests`")
+    adjustments = _adjustments(ledger, rows)
+    rates = _rates(ledger, [*rows, *(row for found in adjustments.values() for row in found)])
+    return tuple(_explained(row, rates, adjustments) for row in rows)
+
+
+def _explained(
+    row: Row, rates: Mapping[str, RateContent], adjustments: Mapping[tuple[str, str], list[Row]]
+) -> ExplainedRequest:
+    rate = rates.get(str(row["rate_id"]))
+    return ExplainedRequest(
+        row=row,
+        components=_components(row),
+        lines=() if rate is None else tuple(arithmetic(rate.content, _usage(row))),
+        rate=rate,
+        adjustments=tuple(adjustments.get((str(row["trace_id"]), str(row["span_id"])), ())),
+    )
+
+
+def _adjustments(ledger: Ledger, rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
+    spans = {
+        "trace_ids": [str(row["trace_id"]) for row in rows],
+        "span_ids": [str(row["span_id"]) for row in rows],
+    }
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in ledger.query("explain_adjustments", spans):
+        found.setdefault((str(row["of_trace_id"]), str(row["of_span_id"])), []).append(row)
+    return found
+
+
+def _rates(ledger: Ledger, rows: Sequence[Row]) -> dict[str, RateContent]:
+    rate_ids = sorted({str(row["rate_id"]) for row in rows} - {""})
+    contents = ledger.query("explain_rates", {"rate_ids": rate_ids}) if rate_ids else []
+    return {str(row["rate_id"]): _rate(row) for row in contents}
+
+
+def _rate(row: Row) -> RateContent:
+    texts = {name: str(value) for name, value in row.items() if name != "content"}
+    return RateContent(**texts, content=orjson.loads(str(row["content"])))  # type: ignore[arg-type]
+
+
+def _usage(row: Row) -> Usage:
+    return Usage(**{name: row[name] for name in COUNTS})  # type: ignore[arg-type]  # columns of the table are of these types
+
+
+def _components(row: Row) -> tuple[tuple[str, Decimal], ...]:
+    costs = [(component, row[f"{component}_cost_usd"]) for component in COMPONENTS]
+    return tuple((component, cost) for component, cost in costs if isinstance(cost, Decimal) and cost)

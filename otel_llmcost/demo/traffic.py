@@ -43,11 +43,21 @@ class Call:
     team: str | None = None
     feature: str | None = None
     customer_id: str | None = None
+    request_id: str | None = None
+    """The application's own id, by which `otel-llmcost explain` finds it."""
 
 
-def _call(api: str, model: str, *replies: Reply, owner: str = "") -> Call:
+def _call(api: str, model: str, *replies: Reply, owner: str = "", request_id: str | None = None) -> Call:
     team, feature, customer_id = owner.split("/") if owner else (None, None, None)
-    return Call(api=api, model=model, replies=replies, team=team, feature=feature, customer_id=customer_id)
+    return Call(
+        api=api,
+        model=model,
+        replies=replies,
+        team=team,
+        feature=feature,
+        customer_id=customer_id,
+        request_id=request_id,
+    )
 
 
 def _reply(**counts: int) -> Reply:
@@ -60,15 +70,22 @@ WORKED: Final = (
         MINI,
         _reply(input_tokens=8_000, cached_input_tokens=2_000, output_tokens=1_200),
         owner="support/reply-draft/acme",
+        request_id="demo-openai",
     ),
-    _call("message", CLAUDE, _reply(input_tokens=8_000, output_tokens=1_200), owner="docs/summarise/globex"),
+    _call(
+        "message",
+        CLAUDE,
+        _reply(input_tokens=8_000, output_tokens=1_200),
+        owner="docs/summarise/globex",
+        request_id="demo-anthropic",
+    ),
 )
 """The two requests that the README works out."""
 
 _DRAFT: Final = _reply(input_tokens=3_100, cached_input_tokens=1_400, output_tokens=420, reasoning_tokens=128)
 _WRITE_CACHE: Final = _reply(input_tokens=900, cache_write_tokens=6_000, cache_write_1h_tokens=2_000, output_tokens=700)
 _READ_CACHE: Final = _reply(input_tokens=900, cached_input_tokens=8_000, output_tokens=700)
-_SEARCHES: Final = _reply(input_tokens=5_200, cached_input_tokens=1_000, output_tokens=640, web_search_calls=2)
+_ANSWER: Final = _reply(input_tokens=5_200, cached_input_tokens=1_000, output_tokens=640)
 
 TRAFFIC: Final = (
     *WORKED,
@@ -76,7 +93,7 @@ TRAFFIC: Final = (
         _call("chat_stream", MINI, _DRAFT, owner=f"support/reply-draft/{who}")
         for who in ("acme", "globex", "initech") * 2
     ),
-    *(_call("response_stream", "gpt-5.4", _SEARCHES, owner="search/answers/acme") for _ in range(3)),
+    *(_call("response_stream", "gpt-5.4", _ANSWER, owner="search/answers/acme") for _ in range(3)),
     *(
         _call("embeddings", "text-embedding-3-small", _reply(input_tokens=512), owner="search/index/acme")
         for _ in range(4)
@@ -126,9 +143,7 @@ def _chat_stream_without_usage(clients: _Clients, model: str) -> None:
 
 
 def _response_stream(clients: _Clients, model: str) -> None:
-    for _event in clients.openai.responses.create(
-        model=model, input=PROMPT, tools=[{"type": "web_search"}], stream=True
-    ):
+    for _event in clients.openai.responses.create(model=model, input=PROMPT, stream=True):
         pass
 
 
@@ -196,7 +211,9 @@ def send(calls: Sequence[Call], provider: TracerProvider, done: Callable[[int], 
     ):
         clients = _Clients(openai_client, anthropic_client, simulator.openai_base_url)
         for call in calls:
-            owner = attributed(team=call.team, feature=call.feature, customer_id=call.customer_id)
+            owner = attributed(
+                team=call.team, feature=call.feature, customer_id=call.customer_id, request_id=call.request_id
+            )
             with owner, tracer.start_as_current_span(call.feature or "nightly-job"):
                 _make(call, clients, simulator)
             done(len(call.replies))

@@ -60,6 +60,11 @@ class Context:
         words |= {key: self.attributes[key] for key in PUBLISHED_ATTRIBUTES if key in self.attributes}
         return {key: value for key, value in words.items() if value}
 
+    def as_text(self) -> dict[str, str]:
+        """Give the published context as it is stored in a rate's content."""
+        batch = {"batch": "true"} if self.batch else {}
+        return batch | {key: value for key, value in self.published().items() if key != "processing"}
+
     def words(self) -> str:
         """Name what is not standard, for a person: `priority`, `batch`."""
         parts = (self.service_tier, "batch" if self.batch else "", self.speed and f"speed={self.speed}")

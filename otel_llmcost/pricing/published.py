@@ -106,7 +106,7 @@ class Published:
         if not base:
             detail = f"{found.model.id} is sold by units that tokens and calls do not express: {', '.join(prices)}."
             return Unpriced(reason="no_component_rate", detail=detail)
-        return self._make(provider, found, base, tiers, context=asked, hours=hours)
+        return self._make(provider, found, base, tiers, context=context.as_text(), hours=hours)
 
     def share(
         self, provider: str, found: Found, context: Context, instant: int, minute: int, factor: Fraction
@@ -125,7 +125,7 @@ class Published:
         tiers = tuple(
             Tier(t.above, {name: usd * factor if name in own else usd for name, usd in t.prices.items()}) for t in tiers
         )
-        return self._make(provider, found, base, tiers, context=asked, hours=hours)
+        return self._make(provider, found, base, tiers, context=context.as_text(), hours=hours)
 
     def boundaries(self, found: Found) -> set[int]:
         """Give the instants at which a price of this model may change, as Unix seconds."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from decimal import Decimal
-from typing import Final, cast
+from typing import Final
 
 from otel_llmcost.errors import LedgerError
 from otel_llmcost.reports import ExplainedRequest
@@ -16,25 +16,26 @@ PER_DAY: Final = {"demo-openai": 10_000, "demo-anthropic": 2_000}
 """The worked requests by their request id, and how often a day they are taken to happen."""
 DAYS: Final = 30
 
-_COUNTS: Final = {
-    "input": ("input_tokens", "fresh input tokens"),
-    "cached_input": ("cached_input_tokens", "cached input tokens"),
-    "output": ("output_tokens", "output tokens"),
+_WORDS: Final = {
+    "input_tokens": "fresh input tokens",
+    "cached_input_tokens": "cached input tokens",
+    "output_tokens": "output tokens",
 }
-"""The one count behind each part of the worked requests' cost."""
 
 
 def work_out(request: ExplainedRequest, per_day: int) -> Iterator[str]:
-    """Write the arithmetic of a request with the ledger's own numbers: nothing here is priced again."""
+    """Write the arithmetic of a request as the ledger explains it. Raises `LedgerError` when it does not add up."""
     row, cost = request.row, request.final_cost_usd
-    if cost is None or request.rate is None:
-        raise LedgerError(f"the demo's request {row['request_id']} was stored without a price: {row['reason']}")
-    prices = cast("Mapping[str, str]", request.rate.content["prices"])
+    if cost is None or not (request.lines and request.agrees):
+        raise LedgerError(f"the demo's request {row['request_id']} was stored as {row['price_status']} {row['reason']}")
     yield f"{row['model']} ({row['provider']}), for {row['team']} / {row['feature']} / {row['customer_id']}"
     for line in request.lines:
-        count, words = _COUNTS[line.component]
-        price = f"{usd(Decimal(prices[count]))} per 1M"
-        yield f"  {row[count]:>7,} {words:<20} x {price:<15} = {usd(line.cost_usd)}"
-    yield f"  {'total':>46} = {usd(cost)}"
+        price = f"{_usd(line.unit_price)} {line.unit}"
+        yield f"  {line.quantity:>7,} {_WORDS[line.count]:<20} x {price:<21} = {_usd(line.cost_usd)}"
+    yield f"  {'total':>52} = {usd(cost)}"
     a_day = cost * per_day
     yield f"  {per_day:,} of these a day: {usd(a_day)} a day, {usd(a_day * DAYS)} per {DAYS} days"
+
+
+def _usd(amount: Decimal | str | None) -> str:
+    return "no rate" if amount is None else usd(Decimal(amount))

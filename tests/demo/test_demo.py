@@ -28,13 +28,13 @@ def test_the_demo_prints_the_worked_requests(tmp_path):
     assert first.returncode == 0, first.stderr
     lines = [" ".join(line.split()) for line in first.stdout.splitlines()]
     for line in (
-        "8,000 fresh input tokens x $0.75 per 1M = $0.006",
-        "2,000 cached input tokens x $0.075 per 1M = $0.00015",
-        "1,200 output tokens x $4.50 per 1M = $0.0054",
+        "8,000 fresh input tokens x $0.75 per 1M tokens = $0.006",
+        "2,000 cached input tokens x $0.075 per 1M tokens = $0.00015",
+        "1,200 output tokens x $4.50 per 1M tokens = $0.0054",
         "total = $0.01155",
         "10,000 of these a day: $115.50 a day, $3,465.00 per 30 days",
-        "8,000 fresh input tokens x $3.00 per 1M = $0.024",
-        "1,200 output tokens x $15.00 per 1M = $0.018",
+        "8,000 fresh input tokens x $3.00 per 1M tokens = $0.024",
+        "1,200 output tokens x $15.00 per 1M tokens = $0.018",
         "total = $0.042",
         "2,000 of these a day: $84.00 a day, $2,520.00 per 30 days",
     ):

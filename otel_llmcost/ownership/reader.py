@@ -54,7 +54,8 @@ def mark_inbound(context: Context, entries: Mapping[str, object]) -> Context:
     Remember that these baggage entries (key -> the very value object) arrived from an untrusted caller.
 
     They stay readable for the application, which may route by them; only `OwnerReader` passes over them. A value that
-    the process sets itself is another object, and counts.
+    the process sets itself is another object, and counts (but for one-character text, which Python keeps only once:
+    set `llmcost.*`, as `attributed` does, and it counts whatever it is).
     """
     return set_value(_INBOUND, {**inbound_entries(context), **entries}, context)
 
@@ -128,7 +129,7 @@ class OwnerReader:
         extra: dict[str, str] = {}
         for key, value in entries.items():
             if (slot := _SLOTS.get(key)) is not None:
-                values[slot] = self._clean(value) or values[slot]
+                values[slot] = self._clean(value)
             elif (name := _extra_of(key)) and (text := self._clean(value)):
                 extra[name] = text
         if self._mapped:
@@ -150,9 +151,8 @@ class OwnerReader:
                 extra.setdefault(target, text)
 
     def _defaults_of(self, resource: Mapping[str, object]) -> tuple[tuple[int, str], ...]:
-        known = self._defaults.get(id(resource))
-        # The entry holds the resource, so its id is not given away; `is` covers an entry that was dropped meanwhile.
-        if known is not None and known[0] is resource:
+        # By id, because a mapping has no hash; the entry holds the resource, so that its id is not given to another.
+        if (known := self._defaults.get(id(resource))) is not None:
             return known[1]
         found = {_SLOTS[key]: self._clean(resource.get(key)) for key in _ATTRIBUTE_KEYS}
         for key in _ENVIRONMENT_KEYS:

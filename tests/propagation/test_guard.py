@@ -267,10 +267,13 @@ def test_a_forged_owner_cannot_pass_through_a_second_extraction():
     """
     What was marked as a stranger's stays so when another message is read while it is current.
     """
-    guard = OwnerGuard(default(), SETTINGS)
+    guard, reader = OwnerGuard(default(), SETTINGS), OwnerReader(SETTINGS)
     first = guard.extract({"baggage": "tenant.id=evil"}, Context())
-    for second in (guard.extract({"baggage": "tenant.id=evil2"}, first), guard.extract({"baggage": "x=y"}, first)):
-        assert OwnerReader(SETTINGS).read(second, {}).customer_id is None
+    second = guard.extract({"baggage": "tenant.id=worse"}, first)
+
+    assert get_all(second) == {"tenant.id": "worse"}
+    for context in (first, second, guard.extract({"baggage": "x=y"}, first)):
+        assert reader.read(context, {}).customer_id is None
 
 
 def test_trusted_callers_are_believed():
@@ -302,7 +305,7 @@ def test_the_process_wins_over_its_callers(settings: Settings):
         ("llmcost.team=a;source=edge", "a"),
         ("llmcost.team=a%3Bb", "a;b"),
         ("llmcost.team=a%3Bb;p=1", "a;b"),
-        ("llmcost.team = a+b ;p=1", "a b"),
+        ("llmcost.team=a+b;p=1;q", "a b"),
         ("x=1;llmcost.team=no,llmcost.team=yes", "yes"),
         ("llmcost.team=growth+%26+co%2C+inc", "growth & co, inc"),
     ],

@@ -34,7 +34,8 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, not
     """Print aligned text that fits the terminal; when piped, nothing is cut or left out."""
     cleaned = [[_printable(cell) for cell in row] for row in rows]
     kept, widths = _fit(columns, cleaned, shutil.get_terminal_size().columns if sys.stdout.isatty() else 10**6)
-    for row in [[column.title for column in columns], *cleaned]:
+    titles = [column.title for column in columns]
+    for row in [titles, *cleaned] if any(titles) else cleaned:
         cells = (_cell(row[index], widths[index], columns[index].right) for index in kept)
         click.echo(_GAP.join(cells).rstrip())
     for note in notes:

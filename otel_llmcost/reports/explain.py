@@ -95,11 +95,11 @@ def _rates(ledger: Ledger, rows: Sequence[Row]) -> dict[str, RateContent]:
 
 def _rate(row: Row) -> RateContent:
     texts = {name: str(value) for name, value in row.items() if name != "content"}
-    return RateContent(**texts, content=orjson.loads(str(row["content"])))  # type: ignore[arg-type]
+    return RateContent(**texts, content=orjson.loads(str(row["content"])))
 
 
 def _usage(row: Row) -> Usage:
-    return Usage(**{name: row[name] for name in COUNTS})  # type: ignore[arg-type]  # columns of the table are of these types
+    return Usage(**{name: row[name] for name in COUNTS})  # type: ignore[arg-type]  # columns of these types
 
 
 def _components(row: Row) -> tuple[tuple[str, Decimal], ...]:

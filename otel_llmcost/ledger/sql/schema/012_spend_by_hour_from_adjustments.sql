@@ -16,7 +16,8 @@ SELECT
     sumIf(r.sign, isNull(r.cost_usd) AND r.reason = 'no_usage' AND r.status != 'success') AS failed_without_usage,
     sum(r.sign * toInt64(ifNull(r.input_tokens, 0))) AS input_tokens,
     sum(r.sign * toInt64(ifNull(r.cached_input_tokens, 0))) AS cached_input_tokens,
-    sum(r.sign * (toInt64(ifNull(r.cache_write_tokens, 0)) + toInt64(ifNull(r.cache_write_1h_tokens, 0)) + toInt64(ifNull(r.cache_write_12h_tokens, 0)))) AS cache_write_tokens,
+    sum(r.sign * (toInt64(ifNull(r.cache_write_tokens, 0)) + toInt64(ifNull(r.cache_write_1h_tokens, 0))
+        + toInt64(ifNull(r.cache_write_12h_tokens, 0)))) AS cache_write_tokens,
     sum(r.sign * toInt64(ifNull(r.output_tokens, 0))) AS output_tokens,
     sum(r.sign * ifNull(r.cost_usd, 0)) AS cost_usd,
     sum(r.sign * ifNull(r.list_cost_usd, 0)) AS list_cost_usd,

@@ -12,7 +12,8 @@ SELECT
     countIf(isNull(r.cost_usd) AND r.reason = 'no_usage' AND r.status != 'success') AS failed_without_usage,
     sum(ifNull(r.input_tokens, 0)) AS input_tokens,
     sum(ifNull(r.cached_input_tokens, 0)) AS cached_input_tokens,
-    sum((ifNull(r.cache_write_tokens, 0) + ifNull(r.cache_write_1h_tokens, 0) + ifNull(r.cache_write_12h_tokens, 0))) AS cache_write_tokens,
+    sum(ifNull(r.cache_write_tokens, 0) + ifNull(r.cache_write_1h_tokens, 0) + ifNull(r.cache_write_12h_tokens, 0))
+        AS cache_write_tokens,
     sum(ifNull(r.output_tokens, 0)) AS output_tokens,
     sum(ifNull(r.cost_usd, 0)) AS cost_usd,
     sum(ifNull(r.list_cost_usd, 0)) AS list_cost_usd,

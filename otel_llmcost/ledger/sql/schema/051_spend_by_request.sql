@@ -21,7 +21,8 @@ SELECT
     toInt64(c.sign * (isNull(c.cost_usd) AND c.reason = 'no_usage' AND c.status != 'success')) AS failed_without_usage,
     c.sign * toInt64(ifNull(c.input_tokens, 0)) AS input_tokens,
     c.sign * toInt64(ifNull(c.cached_input_tokens, 0)) AS cached_input_tokens,
-    c.sign * (toInt64(ifNull(c.cache_write_tokens, 0)) + toInt64(ifNull(c.cache_write_1h_tokens, 0)) + toInt64(ifNull(c.cache_write_12h_tokens, 0))) AS cache_write_tokens,
+    c.sign * (toInt64(ifNull(c.cache_write_tokens, 0)) + toInt64(ifNull(c.cache_write_1h_tokens, 0))
+        + toInt64(ifNull(c.cache_write_12h_tokens, 0))) AS cache_write_tokens,
     c.sign * toInt64(ifNull(c.output_tokens, 0)) AS output_tokens,
     c.sign * ifNull(c.cost_usd, 0) AS cost_usd,
     c.sign * ifNull(c.list_cost_usd, 0) AS list_cost_usd,

@@ -1,0 +1,171 @@
+"""`otel-llmcost explain`: the arithmetic of a request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from datetime import datetime
+from decimal import Decimal
+
+import click
+
+from otel_llmcost.cli._options import dsn_option
+from otel_llmcost.cli._output import Column, print_json, print_table
+from otel_llmcost.reports import ExplainedRequest
+from otel_llmcost.reports import explain as find_explained
+from otel_llmcost.reports.money import exact_usd
+from otel_llmcost.reports.session import open_ledger
+from otel_llmcost.settings import Settings
+
+__all__ = ["explain"]
+
+
+@click.command()
+@click.argument("id")
+@click.option("--format", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@dsn_option
+def explain(id: str, format: str, dsn: str | None) -> None:
+    """
+    Show why a request cost what it cost: every count, its unit price, the price's source and date.
+
+    ID is a request, response, trace or span id; every request that it names is shown.
+
+    \b
+    Example:
+      otel-llmcost explain chatcmpl-CDp4Qn2
+    """
+    with open_ledger(Settings.from_env(), dsn) as ledger:
+        found = find_explained(ledger, id)
+    if format == "json":
+        print_json([_json(each) for each in found])
+        return
+    for number, each in enumerate(found):
+        if number:
+            click.echo()
+        _print(each)
+    if len(found) > 1:
+        known = [each.final_cost_usd for each in found if each.final_cost_usd is not None]
+        unknown = f", and {len(found) - len(known)} whose cost is not known" if len(known) < len(found) else ""
+        click.echo(f"\n{len(found)} requests, together ${exact_usd(sum(known, Decimal(0)))}{unknown}")
+
+
+def _print(found: ExplainedRequest) -> None:
+    row = found.row
+    click.echo(f"{_instant(row['timestamp'])}  {row['provider']} {row['model']}  {_cost(row)}")
+    print_table([Column(""), Column("")], [[name, text] for name, text in _facts(found) if text])
+    if found.lines:
+        click.echo()
+        print_table(_ARITHMETIC, list(_arithmetic(found)))
+    if not found.agrees:
+        click.echo(
+            "The stored cost is not what the rate's content gives: run this again with the version that priced it."
+        )
+    for each in found.adjustments:
+        change = "taken back" if each["sign"] == -1 else "added"
+        owner = f"{each['team']} / {each['feature']} / {each['customer_id']}"
+        click.echo(
+            f"Adjusted {_instant(each['adjusted_at'])}: {_cost(each)} {change}, {owner} ({each['adjustment_reason']})"
+        )
+    if found.adjustments and found.final_cost_usd is not None:
+        click.echo(f"After adjustments: ${exact_usd(found.final_cost_usd)}")
+
+
+_ARITHMETIC = [
+    Column("Count"),
+    Column("Quantity", right=True),
+    Column("Unit price", right=True),
+    Column("Unit"),
+    Column("Cost", right=True),
+]
+
+
+def _arithmetic(found: ExplainedRequest) -> Iterator[list[str]]:
+    for line in found.lines:
+        price = "no rate" if line.unit_price is None else f"${line.unit_price}"
+        unit = line.unit if line.tier is None else f"{line.unit}, above {line.tier:,} input"
+        cost = "not known" if line.cost_usd is None else f"${exact_usd(line.cost_usd)}"
+        yield [line.count, f"{line.quantity:,}", price, unit, cost]
+    yield ["Total", "", "", "", _cost(found.row)]
+
+
+def _facts(found: ExplainedRequest) -> Iterator[tuple[str, str]]:
+    row = found.row
+    yield "price", _words(row["price_status"], row["reason"], row["detail"])
+    if not found.lines:
+        yield "parts", ", ".join(f"{name} ${exact_usd(cost)}" for name, cost in found.components)
+    yield "rate", _rate(found)
+    yield "matched", f"{row['match_rule']}, asked for {row['request_model']}" if row["match_rule"] else ""
+    yield (
+        "usage",
+        _words(row["usage_convention"], "gaps: " + ", ".join(_names(row["usage_gaps"])) if row["usage_gaps"] else ""),
+    )
+    yield "no rate for", ", ".join(_names(row["missing_rates"]))
+    yield "context", _words(row["service_tier"], row["speed"], row["region"], "batch" if row["batch"] else "")
+    yield (
+        "provider says",
+        "" if row["provider_cost_usd"] is None else f"${exact_usd(_decimal(row['provider_cost_usd']))}",
+    )
+    yield (
+        "owner",
+        f"team {row['team']}, feature {row['feature']}, customer {row['customer_id']}, environment {row['environment']}",
+    )
+    yield "owner from", str(row["owner_source"])
+    yield "action", "" if row["action"] == "(none)" else f"{row['action']} {row['action_id']}"
+    yield "status", _words(row["status"], row["error_type"])
+    yield (
+        "attempt",
+        _words(f"{row['attempt']}: {row['attempt_kind']}", row["attempt_source"], "wasted" if row["wasted"] else ""),
+    )
+    yield "request", str(row["request_id"])
+    yield "response", str(row["response_id"])
+    yield "trace, span", f"{row['trace_id']} {row['span_id']}"
+    yield "seen by", _words(row["service_name"], row["scope_name"], row["dialect"])
+
+
+def _rate(found: ExplainedRequest) -> str:
+    row, rate = found.row, found.rate
+    if rate is None:
+        return _words(row["rate_id"], row["rate_source"], row["rate_version"])
+    since = f"from {rate.effective_from}" if rate.effective_from else "since launch"
+    source, checked = rate.content.get("source"), rate.content.get("checked")
+    return _words(rate.rate_id, f"{rate.source} {rate.version}", since, source, f"checked {checked}" if checked else "")
+
+
+def _words(*parts: object) -> str:
+    return ", ".join(str(part) for part in parts if part)
+
+
+def _names(value: object) -> list[str]:
+    return [str(name) for name in value] if isinstance(value, list | tuple) else []
+
+
+def _instant(value: object) -> str:
+    return f"{value:%Y-%m-%d %H:%M:%S.%f} UTC" if isinstance(value, datetime) else str(value)
+
+
+def _cost(row: Mapping[str, object]) -> str:
+    if row["cost_usd"] is None:
+        return "cost not known"
+    bound = "≥ " if row["price_status"] == "partial" else ""
+    return f"{bound}${exact_usd(_decimal(row['cost_usd']))}"
+
+
+def _decimal(value: object) -> Decimal:
+    return value if isinstance(value, Decimal) else Decimal(str(value))
+
+
+def _json(found: ExplainedRequest) -> dict[str, object]:
+    return {
+        "request": _plain(found.row),
+        "arithmetic": [_plain(asdict(line)) for line in found.lines],
+        "rate": None if found.rate is None else {name: getattr(found.rate, name) for name in _RATE},
+        "adjustments": [_plain(row) for row in found.adjustments],
+        "final_cost_usd": None if found.final_cost_usd is None else exact_usd(found.final_cost_usd),
+    }
+
+
+_RATE = ("rate_id", "source", "version", "effective_from", "effective_to", "content")
+
+
+def _plain(row: Mapping[str, object]) -> dict[str, object]:
+    return {name: exact_usd(value) if isinstance(value, Decimal) else value for name, value in row.items()}

@@ -39,7 +39,7 @@ wheel: setup  ## Build the wheel into dist/
 	$(BIN)/python -m build --wheel --no-isolation
 
 lock:  ## Re-create the locks from pyproject.toml (needs uv)
-	$(LOCK) --extra demo --group dev pyproject.toml requirements/build.in --output-file requirements/dev.txt
+	$(LOCK) --extra demo --group dev pyproject.toml requirements/dev.in --output-file requirements/dev.txt
 	$(LOCK) --extra embedded pyproject.toml requirements/bench.in --output-file requirements/bench.txt
 
 clean:  ## Remove everything that make made

@@ -56,4 +56,4 @@ def demo(context: click.Context, folder: Path, no_serve: bool) -> None:
         context.invoke(report, by=by, since="2d", until=None, month=None, where=(), top=None, format="table", dsn=dsn)
         click.echo()
     click.echo(f"Ask the same ledger more:\n  export OTEL_LLMCOST_DSN={dsn}")
-    click.echo("  otel-llmcost explain demo-openai\n  otel-llmcost report --by customer,model")
+    click.echo(f"  {run.command()} explain demo-openai\n  {run.command()} report --by customer,model")

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +27,7 @@ from otel_llmcost.exporter import ClickHouseSpanExporter
 from otel_llmcost.processor import LLMCostSpanProcessor
 from otel_llmcost.settings import Settings
 
-__all__ = ["Sent", "count_requests", "run"]
+__all__ = ["Sent", "command", "count_requests", "run"]
 
 MARK: Final = "made-by-otel-llmcost-demo"
 """The file that says that a folder is a demo's, to be replaced by the next one."""
@@ -57,6 +59,12 @@ class _ClientSpans(SpanProcessor):
 def count_requests() -> int:
     """Give the number of requests that `run` will make. Raises `MissingExtra`."""
     return sum(len(call.replies) for call in _traffic().TRAFFIC)
+
+
+def command() -> str:
+    """Give the words that run our command here: its bare name only where the shell would find it."""
+    name = "otel-llmcost"
+    return name if shutil.which(name) else os.path.relpath(Path(sys.executable).with_name(name))
 
 
 def run(folder: Path, done: Callable[[int], None]) -> Sent:

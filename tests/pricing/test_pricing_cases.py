@@ -45,6 +45,6 @@ def test_case(case):
         return
     assert isinstance(answer, Priced), answer
     assert Decimal(case["expected_cost_usd"]) == answer.cost_usd
-    assert "priced" == answer.status
+    assert answer.status == "priced"
     assert answer.cost_picousd == sum(cost for _, cost in answer.components)
     assert answer.cost_usd == sum(line.cost_usd for line in arithmetic(answer.rate.content, usage))

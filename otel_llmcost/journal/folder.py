@@ -61,6 +61,11 @@ class Name:
         match = _NAME.fullmatch(text)
         return cls(*match.groups()) if match else None
 
+    @classmethod
+    def is_possible(cls, table: str, month: str) -> bool:
+        """Tell whether a table and a month can be part of a file's name."""
+        return cls.parse(str(cls(table, month, str(uuid.UUID(int=0)), "open"))) is not None
+
     def __str__(self) -> str:
         return f"{self.table}.{self.month}.{self.batch_id}.{self.state}"
 

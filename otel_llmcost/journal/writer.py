@@ -21,9 +21,10 @@ from zlib import crc32
 
 from otel_llmcost.counters import COUNTERS
 from otel_llmcost.errors import JournalError, JournalFull
-from otel_llmcost.journal.folder import Name, create, folder_bytes, prepare, sync_folder, write_all, write_record
-from otel_llmcost.journal.frames import FORMAT_VERSION, HEAD, MAX_ROW_BYTES, MAX_SEGMENT_BYTES, Header, row_prefix
+from otel_llmcost.journal.folder import Name, folder_bytes, prepare, sync_folder
+from otel_llmcost.journal.frames import FORMAT_VERSION, HEAD, MAX_ROW_BYTES, MAX_SEGMENT_BYTES, Header
 from otel_llmcost.journal.locks import let_go
+from otel_llmcost.journal.sealing import OpenSegment
 
 __all__ = ["Journal"]
 
@@ -34,29 +35,14 @@ _MEASURE_SECONDS: Final = 10.0
 _DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-class _Segment:
-    """A segment that this process is writing."""
-
-    __slots__ = ("descriptor", "header_bytes", "name", "opened", "prefix", "rows", "size", "synced")
-
-    def __init__(self, name: Name, descriptor: int, header_bytes: int) -> None:
-        self.name = name
-        self.descriptor = descriptor
-        self.header_bytes = header_bytes
-        self.prefix = row_prefix(name.batch_id)
-        self.opened = time.time()
-        self.rows = 0
-        self.size = header_bytes
-        self.synced = 0
-
-
 class Journal:
     """
     A durable local log of rows, in `directory`, for the ledger with the fingerprint `ledger`.
 
-    At `max_bytes` (the whole folder, every process) the newest rows are refused. A segment is sealed at `seal_rows`
-    rows or `seal_seconds` after its first row. Counts `journal.refused` (size cap), `journal.disk_full` and
-    `journal.failed`: rows that are lost unless the caller keeps them, each with the error it raised.
+    At `max_bytes` the newest rows are refused; that is the whole folder, and what other processes write into it is seen
+    within 10 seconds. A segment is sealed at `seal_rows` rows or `seal_seconds` after its first row. Counts
+    `journal.refused` (size), `journal.disk_full` and `journal.failed`: rows that are lost unless the caller keeps them,
+    each with the error it raised.
     """
 
     def __init__(
@@ -75,11 +61,12 @@ class Journal:
         self._seal_rows = seal_rows
         self._seal_seconds = seal_seconds
         self._closed = False
-        self._open: dict[tuple[str, str], _Segment] = {}
-        self._full: list[_Segment] = []
+        self._open: dict[tuple[str, str], OpenSegment] = {}
+        self._full: list[OpenSegment] = []
         self._written = 0
         self._limit = 0
         self._measured = 0.0
+        self._wants_room = False
         self._make_locks()
         self._measure()
         _JOURNALS.add(self)
@@ -102,7 +89,7 @@ class Journal:
             payload = b"".join((segment.prefix, memoryview(row)[1:], b"\n"))
             record = HEAD.pack(len(payload), crc32(payload)) + payload
             if self._written + len(record) > self._limit or len(record) > MAX_ROW_BYTES:
-                self._refuse(len(record))
+                self._check_room(len(record))
             rows = segment.rows
             try:
                 written = os.write(segment.descriptor, record)
@@ -132,9 +119,8 @@ class Journal:
                 unsealed = [*self._open.values()]
             failures = [self._sync(segment) for segment in unsealed]
             sealed = self._seal_full(failures)
-            if not 0 <= moment - self._measured < _MEASURE_SECONDS:
+            if self._wants_room or self._is_measure_due():
                 self._measure()
-                self._measured = moment
         self._tell(failures)
         return sealed
 
@@ -163,7 +149,7 @@ class Journal:
         self._lock = threading.RLock()
         self._maintenance = threading.RLock()
 
-    def _begin(self, table: str, month: str) -> _Segment:
+    def _begin(self, table: str, month: str) -> OpenSegment:
         try:
             segment = self._create(table, month)
         except JournalError:
@@ -175,51 +161,47 @@ class Journal:
             self._retire(nested)  # a signal handler began it meanwhile
         return segment
 
-    def _create(self, table: str, month: str) -> _Segment:
+    def _create(self, table: str, month: str) -> OpenSegment:
         if self._closed:
             raise JournalError("the journal is closed: it was shut down with its exporter")
+        if not Name.is_possible(table, month):
+            raise JournalError(f"table {table!r} and month {month!r} cannot name a segment")
         for _ in range(100):
-            name = Name(table, month, str(uuid.uuid4()), "open")
-            if Name.parse(str(name)) != name:
-                raise JournalError(f"table {table!r} and month {month!r} cannot name a segment")
+            header = Header(
+                version=FORMAT_VERSION,
+                table=table,
+                month=month,
+                ledger=self._ledger,
+                batch_id=str(uuid.uuid4()),
+                created=time.time(),
+            )
             try:
-                descriptor = create(self._directory / str(name))
+                segment = OpenSegment.create(self._directory, header)
             except FileNotFoundError:  # the folder was removed under us
                 prepare(self._directory)
                 continue
-            if descriptor is not None:
-                return self._head(name, descriptor)
+            if segment is not None:
+                self._written += segment.size
+                return segment
         raise JournalError(f"no segment can be made in {str(self._directory)!r}: something removes its new files")
 
-    def _head(self, name: Name, descriptor: int) -> _Segment:
-        header = Header(
-            version=FORMAT_VERSION,
-            table=name.table,
-            month=name.month,
-            ledger=self._ledger,
-            batch_id=name.batch_id,
-            created=time.time(),
-        ).to_frame()
-        try:
-            write_record(descriptor, header)
-        except OSError:
-            (self._directory / str(name)).unlink(missing_ok=True)
-            let_go(descriptor)
-            raise
-        self._written += len(header)
-        return _Segment(name, descriptor, len(header))
-
-    def _refuse(self, size: int) -> NoReturn:
-        COUNTERS.add("journal.refused")
+    def _check_room(self, size: int) -> None:
+        """Refuse a row that does not fit, unless what was shipped meanwhile has made room for it."""
         if size > MAX_ROW_BYTES:
+            COUNTERS.add("journal.refused")
             raise JournalError(f"a row of {size} bytes is refused: at most {MAX_ROW_BYTES} fit a journal record")
-        self._measured = 0.0  # what was shipped since the last look makes room: look again at the next maintenance
+        if self._is_measure_due():  # maintenance sleeps while nothing is written, so look here, at most this often
+            self._measure()
+        if self._written + size <= self._limit:
+            return
+        COUNTERS.add("journal.refused")
+        self._wants_room = True
         raise JournalFull(
             f"the journal {str(self._directory)!r} holds its {self._max_bytes} bytes: the newest rows are refused and "
             "counted. Bring the ledger back, or raise OTEL_LLMCOST_JOURNAL_MAX_BYTES"
         )
 
-    def _fail(self, segment: _Segment | None, error: OSError) -> NoReturn:
+    def _fail(self, segment: OpenSegment | None, error: OSError) -> NoReturn:
         where = f"the journal {str(self._directory)!r} cannot be written ({error.strerror})"
         if error.errno in _DISK_FULL:
             COUNTERS.add("journal.disk_full")
@@ -229,7 +211,7 @@ class Journal:
             self._retire(segment)  # whatever is wrong with this file, the next row gets another one
         raise JournalError(f"{where}: make it writable, or set OTEL_LLMCOST_JOURNAL_DIR") from error
 
-    def _cut(self, segment: _Segment, rows: int, written: int) -> NoReturn:
+    def _cut(self, segment: OpenSegment, rows: int, written: int) -> NoReturn:
         """Take a half-written record back. Should that fail, reading skips it: no good row is at risk either way."""
         if segment.rows == rows:  # else a signal handler wrote behind it
             try:
@@ -239,21 +221,17 @@ class Journal:
                 self._retire(segment)
         self._fail(segment, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
-    def _retire(self, segment: _Segment) -> None:
+    def _retire(self, segment: OpenSegment) -> None:
         """Begin a new segment with the next row. Any that a signal handler began meanwhile is retired early: harmless."""
         if current := self._open.pop((segment.name.table, segment.name.month), None):
             self._full.append(current)
 
-    def _sync(self, segment: _Segment) -> OSError | None:
-        """Make a segment's rows durable, outside the append lock."""
+    def _sync(self, segment: OpenSegment) -> OSError | None:
+        """Make a segment's rows durable, outside the append lock; one whose file is gone is sealed, which saves it."""
         try:
-            status = os.fstat(segment.descriptor)
-            if not status.st_nlink:  # its file was deleted by someone: sealing writes it again
+            if not segment.sync(self._directory):
                 with self._lock:
                     self._retire(segment)
-            elif status.st_size != segment.synced:
-                os.fsync(segment.descriptor)
-                segment.synced = status.st_size
         except OSError as error:
             return error
         return None
@@ -262,14 +240,13 @@ class Journal:
         with self._lock:
             full = [*self._full]
         sealed = 0
-        for segment in full:
-            try:
-                sealed += self._seal(segment)
-            except OSError as error:
-                failures.append(error)
-                continue
-            with self._lock:
-                self._full.remove(segment)
+        try:
+            for segment in full:
+                sealed += segment.seal(self._directory)
+                with self._lock:
+                    self._full.remove(segment)
+        except OSError as error:  # the disk or the folder: the others would fail alike
+            failures.append(error)
         if sealed:
             try:
                 sync_folder(self._directory)
@@ -277,37 +254,14 @@ class Journal:
                 failures.append(error)
         return sealed
 
-    def _seal(self, segment: _Segment) -> bool:
-        path = self._directory / str(segment.name)
-        status = os.fstat(segment.descriptor)
-        has_rows = status.st_size > segment.header_bytes
-        if not has_rows:
-            path.unlink(missing_ok=True)
-        elif not status.st_nlink:
-            self._write_again(segment, status.st_size)
-        else:
-            os.fsync(segment.descriptor)
-            path.rename(path.with_name(str(segment.name.to("sealed"))))
-        let_go(segment.descriptor)  # ends the lock: from here on anyone may ship it
-        return has_rows
-
-    def _write_again(self, segment: _Segment, size: int) -> None:
-        """Save the rows of a segment whose file, or whole folder, was deleted while we held it open."""
-        prepare(self._directory)
-        path = self._directory / str(segment.name)
-        descriptor = create(path)
-        if descriptor is None:
-            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        try:
-            write_all(descriptor, os.pread(segment.descriptor, size, 0))
-            path.rename(path.with_name(str(segment.name.to("sealed"))))
-        finally:
-            let_go(descriptor)
-        COUNTERS.add("journal.rescued")
+    def _is_measure_due(self) -> bool:
+        return not 0 <= time.time() - self._measured < _MEASURE_SECONDS
 
     def _measure(self) -> None:
         written = self._written
         self._limit = self._max_bytes - folder_bytes(self._directory) + written
+        self._measured = time.time()
+        self._wants_room = False
 
     def _tell(self, failures: list[OSError | None]) -> None:
         for error in failures:
@@ -325,7 +279,7 @@ class Journal:
         self._full.clear()
 
 
-def _close_all(open_segments: dict[tuple[str, str], _Segment], full: list[_Segment]) -> None:
+def _close_all(open_segments: dict[tuple[str, str], OpenSegment], full: list[OpenSegment]) -> None:
     for segment in (*open_segments.values(), *full):
         let_go(segment.descriptor)
     open_segments.clear()

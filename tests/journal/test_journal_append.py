@@ -10,6 +10,7 @@ import signal
 import stat
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -254,17 +255,47 @@ def test_size_cap_is_exact(begin: Begin, drain: Drain, folder: Path) -> None:
 
 def test_room_comes_back(begin: Begin, drain: Drain) -> None:
     """
-    What was shipped makes room again at the next maintenance; other processes' segments count as well.
+    What was shipped makes room again at the next maintenance.
     """
-    journal, other = begin(max_bytes=5_000), begin(max_bytes=5_000)
+    journal = begin(max_bytes=5_000)
     assert append_each(journal, range(100))[1]
-    other.maintain()
-    with pytest.raises(JournalFull):
-        append(other, 1_000)
     journal.flush()
     assert drain()
     journal.maintain()
     append(journal, 2_000)
+
+
+def test_other_processes_count(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    The cap is the folder's: what others write into it counts, within ten seconds.
+    """
+    journal, other = begin(max_bytes=5_000), begin(max_bytes=5_000)
+    assert append_each(journal, range(100))[1]
+    later = time.time() + 11
+    monkeypatch.setattr(time, "time", lambda: later)
+    other.maintain()
+    with pytest.raises(JournalFull):
+        append(other, 1_000)
+
+
+def test_room_comes_back_without_maintenance(
+    begin: Begin, drain: Drain, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A full journal finds the room that a shipper made even if nothing maintains it, and looks for it rarely.
+    """
+    journal = begin(max_bytes=5_000)
+    assert append_each(journal, range(100))[1]
+    journal.flush()
+    assert drain()
+    looks: list[Path] = []
+    monkeypatch.setattr("otel_llmcost.journal.writer.folder_bytes", lambda place: looks.append(place) or 0)
+    assert append_each(journal, range(100))[0] == []
+    assert looks == []
+    later = time.time() + 11
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert append_each(journal, range(20))[0] == list(range(20))
+    assert looks == [folder]
 
 
 def test_a_row_too_large(begin: Begin) -> None:

@@ -1,0 +1,95 @@
+"""
+A segment while this process writes it: made, synced, sealed, and saved if its file is deleted under us.
+
+Owns one descriptor; knows nothing of tables, caps or threads. Sealing renames `open` to `sealed` after an fsync and
+then lets go of the lock: from there on any process may ship the segment.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from pathlib import Path
+
+from otel_llmcost.counters import COUNTERS
+from otel_llmcost.journal.folder import Name, create, prepare, write_all, write_record
+from otel_llmcost.journal.frames import Header, row_prefix
+from otel_llmcost.journal.locks import let_go, still_at
+
+__all__ = ["OpenSegment"]
+
+
+class OpenSegment:
+    """A segment that this process is writing. Its methods raise `OSError`."""
+
+    __slots__ = ("descriptor", "header_bytes", "name", "opened", "prefix", "rows", "size", "synced")
+
+    def __init__(self, name: Name, descriptor: int, header_bytes: int) -> None:
+        self.name = name
+        self.descriptor = descriptor
+        self.header_bytes = header_bytes
+        self.prefix = row_prefix(name.batch_id)
+        """What replaces a row's opening brace."""
+        self.opened = time.time()
+        self.rows = 0
+        self.size = header_bytes
+        self.synced = 0
+
+    @classmethod
+    def create(cls, directory: Path, header: Header) -> OpenSegment | None:
+        """Make a new segment; `None` if a sweeper took its file before we had the lock: use another batch id."""
+        name = Name(header.table, header.month, header.batch_id, "open")
+        path = directory / str(name)
+        descriptor = create(path)
+        if descriptor is None:
+            return None
+        first = header.to_frame()
+        try:
+            write_record(descriptor, first)
+        except OSError:
+            path.unlink(missing_ok=True)
+            let_go(descriptor)
+            raise
+        return cls(name, descriptor, len(first))
+
+    def sync(self, directory: Path) -> bool:
+        """Make the rows so far durable, if there are new ones; False if the file is not where it should be."""
+        if not still_at(directory / str(self.name), self.descriptor):
+            return False
+        size = os.fstat(self.descriptor).st_size
+        if size != self.synced:
+            os.fsync(self.descriptor)
+            self.synced = size
+        return True
+
+    def seal(self, directory: Path) -> bool:
+        """Make the segment complete and give it free; False if it held no row and is gone."""
+        path = directory / str(self.name)
+        size = os.fstat(self.descriptor).st_size
+        if size == self.header_bytes:
+            path.unlink(missing_ok=True)
+        elif still_at(path, self.descriptor):
+            os.fsync(self.descriptor)
+            path.rename(path.with_name(str(self.name.to("sealed"))))
+        else:
+            self._write_again(directory, size)
+        let_go(self.descriptor)
+        return size > self.header_bytes
+
+    def _write_again(self, directory: Path, size: int) -> None:
+        """Save the rows of a segment whose file, or whole folder, was deleted while we held it open."""
+        prepare(directory)
+        path = directory / str(self.name)
+        descriptor = create(path)
+        if descriptor is None:
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        try:
+            write_all(descriptor, os.pread(self.descriptor, size, 0))
+            path.rename(path.with_name(str(self.name.to("sealed"))))
+        except OSError:
+            path.unlink(missing_ok=True)  # a part of it must not be shipped: the whole is tried again
+            raise
+        finally:
+            let_go(descriptor)
+        COUNTERS.add("journal.rescued")

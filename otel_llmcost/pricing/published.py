@@ -174,7 +174,7 @@ class Published:
 
 
 def _not_found(provider_id: str, model: str, swallowed: str) -> Unpriced:
-    if swallowed:
+    if swallowed and not model.startswith("ft:"):
         detail = f"{model!r} only begins like {swallowed!r}; its price is unknown. Give it a price or an alias in a rate card."
         return Unpriced(reason="wildcard_match", detail=detail)
     if "application-inference-profile" in model:

@@ -70,8 +70,8 @@ class Charge:
             return unusable(counts) or _NO_USAGE  # False, 0.0 and "" are zeros, but not counts
         if rate.reasoning_apart and (problem := invalid_counts(counts, reasoning_apart=True)):
             return Unpriced(reason="invalid_usage", detail=problem)
-        if not positive and (unknown := unusable(counts)):
-            return unknown
+        if (not positive or (counts[-1] and len(positive) == 1)) and (unknown := unusable(counts)):
+            return unknown  # nothing, or reasoning without the output that contains it
         tier = rate.tiers[0] if len(rate.tiers) == 1 else rate.tier(counts)
         return self._priced(tier, counts, tuple(map(mul, positive, compress(tier.coefficients, counts))))
 

@@ -2,6 +2,7 @@
 --
 -- Ids are hex text, as in otel_traces: ZSTD stores a random hex digit in half a byte, so text costs 1.5 % over binary.
 -- A NULL count was reported by nobody; a NULL cost is not known; neither is ever 0.
+-- The journal forgets a row when this table has acknowledged it: so an insert is synced to disk first.
 CREATE TABLE IF NOT EXISTS llm_requests
 (
     timestamp                   DateTime64(6, 'UTC')                CODEC(Delta(8), ZSTD(1)) COMMENT 'start of the span: the instant that selects the rate',
@@ -92,4 +93,4 @@ CREATE TABLE IF NOT EXISTS llm_requests
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(timestamp)
 ORDER BY (team, toStartOfHour(timestamp), feature, model, timestamp)
-SETTINGS non_replicated_deduplication_window = 100000
+SETTINGS non_replicated_deduplication_window = 100000, fsync_after_insert = 1, fsync_part_directory = 1

@@ -13,4 +13,4 @@ CREATE TABLE IF NOT EXISTS llm_rates
 )
 ENGINE = ReplacingMergeTree
 ORDER BY rate_id
-SETTINGS non_replicated_deduplication_window = 100000
+SETTINGS non_replicated_deduplication_window = 100000, fsync_after_insert = 1, fsync_part_directory = 1

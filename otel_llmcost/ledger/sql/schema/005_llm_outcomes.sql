@@ -11,4 +11,4 @@ CREATE TABLE IF NOT EXISTS llm_outcomes
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(timestamp)
 ORDER BY (action, timestamp)
-SETTINGS non_replicated_deduplication_window = 100000
+SETTINGS non_replicated_deduplication_window = 100000, fsync_after_insert = 1, fsync_part_directory = 1

@@ -30,4 +30,4 @@ CREATE TABLE IF NOT EXISTS spend_by_hour
 ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMM(hour)
 ORDER BY (team, feature, model, hour, environment, provider, status, attempt_kind, price_status)
-SETTINGS non_replicated_deduplication_window = 100000
+SETTINGS non_replicated_deduplication_window = 100000, fsync_after_insert = 1, fsync_part_directory = 1

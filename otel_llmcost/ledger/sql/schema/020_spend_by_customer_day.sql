@@ -28,4 +28,4 @@ CREATE TABLE IF NOT EXISTS spend_by_customer_day
 ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMM(day)
 ORDER BY (customer_id, day, team, feature, environment, model, attempt_kind, price_status)
-SETTINGS non_replicated_deduplication_window = 100000
+SETTINGS non_replicated_deduplication_window = 100000, fsync_after_insert = 1, fsync_part_directory = 1

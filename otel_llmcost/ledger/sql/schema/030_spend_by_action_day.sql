@@ -28,4 +28,4 @@ CREATE TABLE IF NOT EXISTS spend_by_action_day
 ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMM(day)
 ORDER BY (action, day, team, feature, environment)
-SETTINGS non_replicated_deduplication_window = 100000
+SETTINGS non_replicated_deduplication_window = 100000, fsync_after_insert = 1, fsync_part_directory = 1

@@ -14,4 +14,4 @@ CREATE TABLE IF NOT EXISTS spend_quantiles_by_day
 ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMM(day)
 ORDER BY (feature, model, team, day, bucket)
-SETTINGS non_replicated_deduplication_window = 100000
+SETTINGS non_replicated_deduplication_window = 100000, fsync_after_insert = 1, fsync_part_directory = 1

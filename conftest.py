@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
@@ -15,8 +16,10 @@ SETTINGS = ("OTEL_", "OPENAI_", "ANTHROPIC_", "AZURE_OPENAI_")
 
 def pytest_configure(config: pytest.Config) -> None:
     """
-    Register our markers.
+    Register our markers, and let properties take their time: how fast a shared machine is, is no property of ours.
     """
+    settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("patient")
     config.addinivalue_line("markers", "slow: builds and installs; leave out with -m 'not slow'")
 
 

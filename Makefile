@@ -43,7 +43,7 @@ lock:  ## Re-create the locks from pyproject.toml (needs uv)
 	$(LOCK) --extra embedded pyproject.toml requirements/bench.in --output-file requirements/bench.txt
 
 clean:  ## Remove everything that make made
-	rm -rf $(VENV) $(BENCH_VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(BENCH_VENV) .llmcost-demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 LOCK = $(UV) pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --no-annotate \
 	--custom-compile-command "make lock"

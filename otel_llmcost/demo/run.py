@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -63,8 +62,10 @@ def count_requests() -> int:
 
 def command() -> str:
     """Give the words that run our command here: its bare name only where the shell would find it."""
-    name = "otel-llmcost"
-    return name if shutil.which(name) else os.path.relpath(Path(sys.executable).with_name(name))
+    script = Path(sys.executable).with_name("otel-llmcost")
+    if shutil.which(script.name):
+        return script.name
+    return str(script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script)
 
 
 def run(folder: Path, done: Callable[[int], None]) -> Sent:

@@ -21,7 +21,7 @@ from otel_llmcost.model import ModelCall, Usage
 from otel_llmcost.pricing import Pricer
 from otel_llmcost.pricing.timeline import Charge, Timeline
 
-PROVIDER, MODEL = "anthropic", "claude-sonnet-4-5"
+PROVIDER, MODEL = "anthropic", "claude-opus-5"
 AT = datetime(2026, 11, 1, 12, tzinfo=UTC)
 USAGE = Usage(
     input_tokens=1_000, cached_input_tokens=20_000, cache_write_tokens=3_000, output_tokens=1_500, web_search_calls=2
@@ -42,14 +42,13 @@ def measure(call: Callable[[], object], calls: int) -> float:
 
 def ours() -> dict[str, tuple[Callable[[], object], int]]:
     pricer = Pricer.default()
+    pricer.wait()
     timeline = pricer.timeline(PROVIDER, MODEL)
     assert isinstance(timeline, Timeline)
     charge = timeline.at(int(AT.timestamp()))
     assert isinstance(charge, Charge)
     counts, cost = USAGE.counts, charge.rate.cost
-    call = ModelCall(
-        dialect="benchmark", kind="request", operation="chat", provider=PROVIDER, model=MODEL, usage=USAGE
-    )
+    call = ModelCall(dialect="benchmark", kind="request", operation="chat", provider=PROVIDER, model=MODEL, usage=USAGE)
     nanoseconds = int(AT.timestamp()) * 10**9
     return {
         "compiled core (rate found -> integer)": (lambda: cost(counts), 100_000),

@@ -76,6 +76,7 @@ def price(ctx: click.Context, /, source: str | None, cards: tuple[Path, ...], fo
       otel-llmcost price - < requests.jsonl
     """
     pricer = Pricer.from_files([*Settings.from_env().rate_cards, *cards])
+    pricer.wait()
     if source == "-":
         ctx.exit(_stream(pricer, click.open_file("-", "rb")))
     if not request["provider"] or not request["model"]:

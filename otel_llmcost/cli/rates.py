@@ -52,6 +52,7 @@ def rates(
     if not provider and not model:
         raise click.UsageError("name a --provider or a --model, or use `rates check FILE`")
     pricer = Pricer.from_files([*Settings.from_env().rate_cards, *cards])
+    pricer.wait()
     found = pricer.rates(provider, model, at)
     for row in found[:limit]:
         click.echo(json.dumps(_as_json(row), ensure_ascii=False) if form == "json" else "\n".join(_block(row)))

@@ -61,6 +61,10 @@ class Loading:
             self._waited = True
         return self._loaded
 
+    def wait(self, seconds: float) -> bool:
+        """Wait until it has ended, well or badly; False: not within `seconds`."""
+        return self._done.wait(seconds)
+
     def _load(self) -> None:
         try:
             self._loaded = Loaded(_published(), _corrections())

@@ -73,6 +73,14 @@ class Pricer:
 
         return cls([read_card(path) for path in paths])
 
+    def wait(self, seconds: float = 60) -> bool:
+        """
+        Wait for the published prices; False: not within `seconds`.
+
+        For commands and batch work, which would rather be late than unpriced. A request never waits longer than 2 s.
+        """
+        return Loading.shared().wait(seconds)
+
     def price(
         self,
         *,

@@ -9,58 +9,35 @@ order of preference: one is read, none is added.
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import Final, Literal
+from typing import Final
 
-from otel_llmcost.attributes import PRICE_ATTRIBUTES
-from otel_llmcost.dialects.emitters import emitter, provider_at
-from otel_llmcost.dialects.reading import Names, disjoint, read_decimal, read_status, read_text, read_totals
-from otel_llmcost.model import ModelCall, SpanView, Usage
-from otel_llmcost.providers import normalise_provider
+from otel_llmcost.dialects.form import Form, Kind, build
+from otel_llmcost.dialects.reading import read_text
+from otel_llmcost.model import ModelCall, SpanView
 
-__all__ = ["NAMES", "OPERATIONS", "claims", "read", "read_named"]
+__all__ = ["FORM", "OPERATIONS", "claims", "read", "read_form"]
 
-OPERATIONS: Final[dict[str, Literal["request", "aggregate", "free"]]] = {
-    "chat": "request",
-    "generate_content": "request",
-    "text_completion": "request",
-    "embeddings": "request",
-    "embedding": "request",
-    "invoke_agent": "aggregate",
-    "invoke_workflow": "aggregate",
-    "plan": "aggregate",
-    "fetch_response": "free",
-    "count_tokens": "free",
+OPERATIONS: Final[dict[str, tuple[Kind, str]]] = {
+    "chat": ("request", "chat"),
+    "generate_content": ("request", "generate_content"),
+    "text_completion": ("request", "text_completion"),
+    "embeddings": ("request", "embeddings"),
+    "embedding": ("request", "embeddings"),
+    # Semantic Kernel, https://github.com/microsoft/semantic-kernel (model_diagnostics)
+    "chat.completions": ("request", "chat"),
+    "chat.streaming_completions": ("request", "chat"),
+    "text.completions": ("request", "text_completion"),
+    "text.streaming_completions": ("request", "text_completion"),
+    "invoke_agent": ("aggregate", "invoke_agent"),
+    "invoke_workflow": ("aggregate", "invoke_workflow"),
+    "plan": ("aggregate", "plan"),
+    "fetch_response": ("free", "fetch_response"),
+    "count_tokens": ("free", "count_tokens"),
 }
-"""What each `gen_ai.operation.name` is to a bill. Others (execute_tool, retrieval, …) make no model request."""
+"""What each `gen_ai.operation.name` is to a bill, and its name on rows. Others (execute_tool, retrieval, …) make no
+model request."""
 
-NAMES: Final[Names] = {
-    "input": ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens"),
-    "output": ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens"),
-    "cached": ("gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens"),
-    "cache_write": (
-        "gen_ai.usage.cache_write.input_tokens",
-        "gen_ai.usage.cache_creation.input_tokens",
-        "gen_ai.usage.cache_creation_input_tokens",
-        "gen_ai.usage.cache_write_input_tokens",
-    ),
-    "reasoning": ("gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens"),
-    "audio_input": ("gen_ai.usage.audio.input_tokens",),
-    "cached_audio": ("gen_ai.usage.audio.cache_read.input_tokens",),
-    "audio_output": ("gen_ai.usage.audio.output_tokens",),
-    "image_input": ("gen_ai.usage.image.input_tokens",),
-    "image_output": ("gen_ai.usage.image.output_tokens",),
-}
-
-_TIER: Final = (
-    "openai.response.service_tier",
-    "gen_ai.openai.response.service_tier",
-    "anthropic.response.service_tier",
-)
-_REQUESTED_TIER: Final = ("openai.request.service_tier", "gen_ai.openai.request.service_tier")
-_WRITE_LIFETIMES: Final = frozenset({"anthropic", "openai", "aws.bedrock", "gcp.vertex_ai", "azure.ai.openai"})
-"""Providers that sell more than one cache lifetime, at different prices."""
-_ANSWERING: Final = frozenset({"chat", "generate_content", "text_completion"})
+FORM: Final = Form(dialect="semconv")
 
 
 def claims(span: SpanView) -> bool:
@@ -70,74 +47,13 @@ def claims(span: SpanView) -> bool:
 
 def read(span: SpanView) -> ModelCall | None:
     """Read a span that follows the conventions; None for operations that make no model request."""
-    return read_named(span, dialect="semconv", names=NAMES)
+    return read_form(span, FORM)
 
 
-def read_named(span: SpanView, *, dialect: str, names: Names) -> ModelCall | None:
-    """Read a span of the `gen_ai.*` family whose totals are under `names`."""
-    attributes = span.attributes
-    operation = read_text(attributes, "gen_ai.operation.name")
-    if (kind := OPERATIONS.get(operation)) is None:
+def read_form(span: SpanView, form: Form) -> ModelCall | None:
+    """Read a span that names a GenAI operation and writes the rest in `form`."""
+    found = OPERATIONS.get(read_text(span.attributes, "gen_ai.operation.name"))
+    if found is None:
         return None
-    provider = normalise_provider(read_text(attributes, "gen_ai.provider.name", "gen_ai.system"))
-    provider = provider_at(provider, read_text(attributes, "server.address"))
-    known = emitter(span.scope_name, provider, read_text(attributes, "openai.api.type"))
-    totals, invalid = read_totals(attributes, names)
-    usage, convention, impossible = disjoint(totals, exclusive=known.exclusive)
-    status, error_type = read_status(span)
-    requested = read_text(attributes, "gen_ai.request.model")
-    return ModelCall(
-        dialect=dialect,
-        kind=kind,
-        operation="embeddings" if operation == "embedding" else operation,
-        provider=provider,
-        model=read_text(attributes, "gen_ai.response.model") or requested,
-        request_model=requested,
-        response_id=read_text(attributes, "gen_ai.response.id"),
-        usage=usage if totals else None,
-        invalid_usage=invalid + impossible,
-        usage_convention=convention if totals else "",
-        usage_gaps=_gaps(span, known.gaps, usage, (provider, operation)),
-        service_tier=read_text(attributes, *_TIER),
-        status=status,
-        error_type=error_type,
-        provider_cost_usd=_provider_cost(span),
-        resend_count=_resends(span),
-        price_attributes=_price_attributes(span),
-    )
-
-
-def _gaps(span: SpanView, gaps: tuple[str, ...], usage: Usage, asked_of: tuple[str, str]) -> tuple[str, ...]:
-    attributes = span.attributes
-    provider, operation = asked_of
-    if usage.cache_write_tokens and usage.cache_write_1h_tokens is None and provider in _WRITE_LIFETIMES:
-        gaps += ("cache_write_ttl",)
-    if usage.input_tokens is not None and usage.output_tokens is None and operation in _ANSWERING:
-        gaps += ("output",)  # an abandoned stream: what was billed for its answer is not known
-    asked = read_text(attributes, *_REQUESTED_TIER)
-    if asked not in ("", "auto", "default") and not read_text(attributes, *_TIER) and "service_tier" not in gaps:
-        gaps += ("service_tier",)
-    return gaps
-
-
-def _provider_cost(span: SpanView) -> Decimal | None:
-    # semantic-conventions-genai#443: only source=provider is the provider's own amount, and only dollars are ours.
-    attributes = span.attributes
-    if read_text(attributes, "gen_ai.usage.cost.source") != "provider":
-        return None
-    if read_text(attributes, "gen_ai.usage.cost.currency") not in ("", "USD"):
-        return None
-    return read_decimal(attributes, "gen_ai.usage.cost.amount")
-
-
-def _resends(span: SpanView) -> int:
-    count = span.attributes.get("http.request.resend_count")
-    return count if type(count) is int and 0 < count < 2**16 else 0
-
-
-def _price_attributes(span: SpanView) -> dict[str, str]:
-    found = {name: str(value) for name in PRICE_ATTRIBUTES if (value := span.attributes.get(name)) is not None}
-    for name in PRICE_ATTRIBUTES:
-        if name not in found and (value := span.resource.get(name)) is not None:
-            found[name] = str(value)
-    return found
+    kind, operation = found
+    return build(span, form, kind=kind, operation=operation)

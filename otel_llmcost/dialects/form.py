@@ -1,0 +1,248 @@
+"""
+One form for every emitter: under which attributes it writes what a call is, and the one way to read them into a call.
+
+Emitters differ in names and in what they leave out, not in what a call is. So a dialect is a `Form` (names) and rows of
+`EMITTERS` (what its totals mean and hide); only those that write JSON or need a rule of their own have code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Final, Literal, TypeAlias
+
+from otel_llmcost.attributes import PRICE_ATTRIBUTES
+from otel_llmcost.dialects.emitters import Emitter, emitter
+from otel_llmcost.dialects.provider_usage import ProviderUsage
+from otel_llmcost.dialects.reading import (
+    MAX_TEXT,
+    Names,
+    disjoint,
+    read_decimal,
+    read_status,
+    read_text,
+    read_totals,
+)
+from otel_llmcost.dialects.sellers import seller, sold
+from otel_llmcost.model import ModelCall, SpanView, Usage
+
+__all__ = ["CONVENTION_NAMES", "Form", "Kind", "build"]
+
+Kind: TypeAlias = Literal["request", "aggregate", "free"]
+
+CONVENTION_NAMES: Final[Names] = {
+    "input": ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens"),
+    "output": ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens"),
+    "cached": (
+        "gen_ai.usage.cache_read.input_tokens",
+        "gen_ai.usage.cache_read_input_tokens",
+        "gen_ai.usage.input_cached_tokens",
+    ),
+    "cache_write": (
+        "gen_ai.usage.cache_write.input_tokens",
+        "gen_ai.usage.cache_creation.input_tokens",
+        "gen_ai.usage.cache_creation_input_tokens",
+        "gen_ai.usage.cache_write_input_tokens",
+    ),
+    "reasoning": ("gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens"),
+    "audio_input": ("gen_ai.usage.audio.input_tokens",),
+    "cached_audio": ("gen_ai.usage.audio.cache_read.input_tokens",),
+    "audio_output": ("gen_ai.usage.audio.output_tokens",),
+    "image_input": ("gen_ai.usage.image.input_tokens",),
+    "image_output": ("gen_ai.usage.image.output_tokens",),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """The attributes of one dialect, each in order of preference: one is read, none is added to another."""
+
+    dialect: str
+    names: Names = field(default_factory=lambda: CONVENTION_NAMES)
+    provider: tuple[str, ...] = ("gen_ai.provider.name", "gen_ai.system")
+    request_model: tuple[str, ...] = ("gen_ai.request.model",)
+    response_model: tuple[str, ...] = ("gen_ai.response.model",)
+    response_id: tuple[str, ...] = ("gen_ai.response.id",)
+    service_tier: tuple[str, ...] = (
+        "openai.response.service_tier",
+        "gen_ai.openai.response.service_tier",
+        "anthropic.response.service_tier",
+    )
+    cost: tuple[str, ...] = ("gen_ai.usage.cost",)
+    """Where the emitter reports what it believes the call cost, in US dollars; 0 there means that it knows no price."""
+
+
+_REQUESTED_TIER: Final = ("openai.request.service_tier", "gen_ai.openai.request.service_tier")
+_LIFETIMES: Final = {
+    "anthropic": "cache_write_1h_tokens",
+    "aws.bedrock": "cache_write_1h_tokens",
+    "gcp.vertex_ai": "cache_write_1h_tokens",
+    "openai": "cache_write_12h_tokens",
+    "azure.ai.openai": "cache_write_12h_tokens",
+}
+"""Providers that sell more than one cache lifetime -> the count that is None where the emitter did not split them."""
+_SHOWN_BY: Final = {
+    "cached_input": ("cached",),
+    "cache_write": ("cache_write",),
+    "reasoning": ("reasoning", "thoughts"),
+    "audio": ("audio_input", "audio_output"),
+    "images": ("image_input", "image_output"),
+    "tool_calls": ("web_search_calls", "file_search_calls", "code_execution_calls"),
+    "output": (),
+    "region": (),
+    "service_tier": (),
+}
+"""gap -> the totals that prove that the emitter does show it."""
+_API_BY_ID: Final = (("chatcmpl-", "chat_completions"), ("resp_", "responses"))
+_SCOPE_CHARACTERS: Final = 128
+
+
+@dataclass(slots=True)
+class _Count:
+    usage: Usage | None
+    convention: str
+    invalid: tuple[str, ...]
+    gaps: tuple[str, ...]
+
+
+def build(
+    span: SpanView,
+    form: Form,
+    *,
+    kind: Kind,
+    operation: str,
+    raw: ProviderUsage | None = None,
+    provider: str = "",
+    exclusive: bool = False,
+) -> ModelCall:
+    """
+    Read a span that is known to show a call.
+
+    Args:
+        kind: what the call is to a bill.
+        raw: the provider's own usage, where the span carries it: exact, so that no other name is read for counts.
+        provider: who bills, where the dialect knows it better than the span's attributes.
+        exclusive: input leaves cached tokens out, where the span tells it and not its emitter's row.
+    """
+    attributes = span.attributes
+    requested = read_text(attributes, *form.request_model)
+    model = (raw.model if raw else "") or read_text(attributes, *form.response_model) or requested
+    named = provider or (raw.provider if raw else "") or read_text(attributes, *form.provider)
+    provider = seller(named, read_text(attributes, "server.address"), model)
+    response_id = (raw.response_id if raw else "") or read_text(attributes, *form.response_id)
+    api = read_text(attributes, "openai.api.type") or _api(response_id)
+    tier = (raw.service_tier if raw else "") or read_text(attributes, *form.service_tier)
+    known = emitter(span.scope_name[:_SCOPE_CHARACTERS], provider, api, span.scope_version[:32])
+    status, error_type = read_status(span)
+    count = _raw_count(raw) if raw and (raw.usage or raw.invalid_usage) else _count(span, form, known, exclusive)
+    if status != "success" and count.usage is not None and not any(count.usage.counts):
+        count.usage = None  # some write zeros on failed calls; nobody counted anything
+    gaps = _span_gaps(span, count, provider, operation, tier)
+    if provider == "aws.bedrock" and "." not in model and ":" not in model:
+        gaps += ("region",)  # the model's prefix says where it ran, and this emitter cut it off
+    billed = sold(provider, operation, api)
+    return ModelCall(
+        dialect=form.dialect,
+        kind=kind,
+        operation=operation,
+        provider=provider,
+        model=model,
+        request_model=requested,
+        response_id=response_id,
+        usage=count.usage,
+        invalid_usage=count.invalid,
+        usage_convention=count.convention if count.usage is not None else "",
+        usage_gaps=tuple(gap for gap in dict.fromkeys(gaps) if gap in billed),
+        service_tier=tier,
+        speed=raw.speed if raw else "",
+        region=raw.region if raw else "",
+        status=status,
+        error_type=error_type,
+        provider_cost_usd=_reported_cost(span, form, raw),
+        resend_count=_resends(span),
+        price_attributes=_price_attributes(span),
+    )
+
+
+def _api(response_id: str) -> str:
+    return next((api for prefix, api in _API_BY_ID if response_id.startswith(prefix)), "")
+
+
+def _raw_count(raw: ProviderUsage) -> _Count:
+    return _Count(raw.usage, "raw", raw.invalid_usage, raw.gaps)
+
+
+def _count(span: SpanView, form: Form, known: Emitter, exclusive: bool) -> _Count:
+    totals, invalid = read_totals(span.attributes, form.names)
+    if known.counted and _streamed(span) and known.counted not in span.attributes:
+        totals = {}  # the emitter's own guess: nobody reported usage
+    if known.thoughts or known.false_zeros:
+        _mend(totals, known)
+    gaps = tuple(gap for gap in known.gaps if not any(shown in totals for shown in _SHOWN_BY[gap])) + known.always
+    if known.finish and totals and span.status_code != "error" and known.finish not in span.attributes:
+        gaps += ("output",)
+    usage, convention, impossible = disjoint(totals, exclusive=exclusive or known.exclusive)
+    return _Count(usage if totals else None, convention, invalid + impossible, gaps)
+
+
+def _mend(totals: dict[str, int], known: Emitter) -> None:
+    for total in known.false_zeros:
+        if totals.get(total) == 0:
+            del totals[total]
+    if known.thoughts == "beside" and "reasoning" in totals:
+        totals["thoughts"] = totals.pop("reasoning")
+    elif known.thoughts == "total" and "output" in totals and "reasoning" not in totals:
+        rest = totals.get("all", 0) - totals.get("input", 0) - totals["output"]
+        if rest > 0:
+            totals["thoughts"] = rest
+
+
+def _streamed(span: SpanView) -> bool:
+    return span.attributes.get("gen_ai.request.stream") is True
+
+
+def _span_gaps(span: SpanView, count: _Count, provider: str, operation: str, tier: str) -> tuple[str, ...]:
+    """Give what this one span hides, beyond what its emitter always does."""
+    gaps, usage = count.gaps, count.usage
+    if tier and "service_tier" in gaps:
+        gaps = tuple(gap for gap in gaps if gap != "service_tier")
+    if usage is None:
+        return gaps
+    lifetime = _LIFETIMES.get(provider)
+    if lifetime and usage.cache_write_tokens and getattr(usage, lifetime) is None:
+        gaps += ("cache_write_ttl",) if count.convention != "raw" or lifetime == "cache_write_1h_tokens" else ()
+    if usage.input_tokens is not None and usage.output_tokens is None and operation != "embeddings":
+        gaps += ("output",)  # an abandoned stream: what was billed for its answer is not known
+    asked = read_text(span.attributes, *_REQUESTED_TIER)
+    if asked not in ("", "auto", "default") and not tier:
+        gaps += ("service_tier",)
+    return gaps
+
+
+def _reported_cost(span: SpanView, form: Form, raw: ProviderUsage | None) -> Decimal | None:
+    if raw and raw.provider_cost_usd is not None:
+        return raw.provider_cost_usd
+    attributes = span.attributes
+    # semantic-conventions-genai#443: only source=provider is the provider's own amount, and only dollars are ours.
+    if read_text(attributes, "gen_ai.usage.cost.source") == "provider":
+        if read_text(attributes, "gen_ai.usage.cost.currency") in ("", "USD"):
+            return read_decimal(attributes, "gen_ai.usage.cost.amount")
+        return None
+    return read_decimal(attributes, *form.cost) or None
+
+
+def _resends(span: SpanView) -> int:
+    count = span.attributes.get("http.request.resend_count")
+    return count if type(count) is int and 0 < count < 2**16 else 0
+
+
+def _price_attributes(span: SpanView) -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    for name in PRICE_ATTRIBUTES:
+        value = span.attributes.get(name)
+        if value is None:
+            value = span.resource.get(name)
+        if isinstance(value, str) and value:
+            found[name] = value[:MAX_TEXT]
+    return found

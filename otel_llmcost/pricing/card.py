@@ -62,6 +62,10 @@ class Match:
             return "regex"
         return ""
 
+    def meets(self, other: Match) -> bool:
+        """Tell whether both are the same pattern, or share a name."""
+        return self == other or not set(self.names).isdisjoint(other.names)
+
 
 @dataclass(frozen=True, slots=True)
 class When:

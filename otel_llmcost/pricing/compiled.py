@@ -35,6 +35,7 @@ COMPONENT_OF: Final = tuple(
 
 _INDEX: Final = {name: index for index, name in enumerate(COUNTS)}
 _inputs_of = itemgetter(*(_INDEX[name] for name in INPUT_COUNTS))
+_COUNT_TYPES: Final = frozenset({int, type(None)})
 _REASONING: Final = _INDEX["reasoning_tokens"]
 _OUTPUT: Final = _INDEX["output_tokens"]
 _FRESH_OF: Final = {
@@ -137,9 +138,14 @@ def share_out(numerators: Mapping[str, int], denominator: int, total: int) -> di
 
 def invalid_counts(counts: tuple[object, ...], reasoning_apart: bool = False) -> str:
     """Name the first count that is not a count (`input_tokens=-1`), or give ""."""
-    for name, count in zip(COUNTS, counts, strict=True):
-        if count is not None and (type(count) is not int or not 0 <= count < MAX_COUNT):
-            return f"{name}={count!r}"
+    if not _COUNT_TYPES.issuperset(map(type, counts)) or any(
+        not 0 < count < MAX_COUNT for count in filter(None, counts)
+    ):  # type: ignore[operator]  # ints by then
+        return next(
+            f"{name}={count!r}"
+            for name, count in zip(COUNTS, counts, strict=True)
+            if count is not None and (type(count) is not int or not 0 <= count < MAX_COUNT)
+        )
     reasoning, output = counts[_REASONING], counts[_OUTPUT]
     if reasoning_apart and isinstance(reasoning, int) and reasoning > (output if isinstance(output, int) else 0):
         return f"reasoning_tokens={reasoning!r} is more than output_tokens={output!r}"

@@ -15,7 +15,7 @@ from typing import Final
 
 from otel_llmcost.model import Unpriced
 from otel_llmcost.pricing.card import Card, Factor, Rate
-from otel_llmcost.pricing.content import Adjustment, Offer
+from otel_llmcost.pricing.content import Adjustment, Offer, instant_text
 from otel_llmcost.pricing.context import Context
 from otel_llmcost.pricing.names import candidates
 from otel_llmcost.pricing.providers import normalise_provider, published_id
@@ -86,7 +86,7 @@ class Resolution:
             if not card.contract:
                 listed = paid
         if isinstance(paid, Unpriced):
-            return paid
+            return self._near_miss(names, instant) or paid
         paid = self._discount_attribute(paid)
         if isinstance(paid, Unpriced):
             return paid
@@ -188,6 +188,27 @@ class Resolution:
             key=lambda entry: (entry[1][0].when.size(), bool(entry[1][0].hours), entry[1][1] == "exact", entry[0]),
             default=(0, None),
         )[1]
+
+    def _near_miss(self, names: tuple[str, ...], instant: int) -> Unpriced | None:
+        """Explain a card that knows the model, but not this tier or this time."""
+        known = [
+            rate
+            for card in self._layers.cards
+            for rate in card.rates
+            if rate.provider == self._provider and any(rate.match.rule(name) for name in names)
+        ]
+        if any(rate.span.holds(instant) and not rate.when.covers(self._context) for rate in known):
+            detail = (
+                f"No {self._context.words()} price is known for {names[0]}. Add a rate with that `when` to the card."
+            )
+            return Unpriced(reason="no_tier_rate", detail=detail)
+        starts = [rate.span.start for rate in known]
+        if starts and all(start is not None and instant < start for start in starts):
+            detail = (
+                f"The rates of {names[0]} begin on {instant_text(min(filter(None, starts)))}; the request is older."
+            )
+            return Unpriced(reason="before_launch", detail=detail)
+        return None
 
     def _offer(self, card: Card, rate: Rate, model: str, found: Found | Unpriced) -> Offer:
         return Offer(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from otel_llmcost.model import RateContent, Unpriced
 from otel_llmcost.pricing.layers import Layers
-from otel_llmcost.pricing.providers import PROVIDERS, normalise_provider
+from otel_llmcost.pricing.providers import PROVIDERS, Provider, normalise_provider
 from otel_llmcost.pricing.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def _models(layers: Layers, provider: str | None, model: str | None) -> Iterator
         yield wanted, model
         return
     seen: set[tuple[str, str]] = set()
-    for entry in PROVIDERS:
+    own = {rate.provider for card in layers.cards for rate in card.rates} - {entry.name for entry in PROVIDERS}
+    for entry in (*PROVIDERS, *(Provider(name, "") for name in sorted(own))):
         if wanted and entry.name != wanted:
             continue
         sellers = [seller for seller in layers.published.providers if seller.id == entry.published]

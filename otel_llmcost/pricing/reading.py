@@ -329,7 +329,7 @@ def _backdated(node: Node, top: _Defaults) -> Backdated:
 
 def _refuse_overlaps(rates: Iterable[Rate]) -> None:
     for first, second in combinations(rates, 2):
-        if (first.provider, first.match, first.when) != (second.provider, second.match, second.when):
+        if (first.provider, first.when) != (second.provider, second.when) or not first.match.meets(second.match):
             continue
         if bool(first.hours) != bool(second.hours) or not first.span.overlaps(second.span):
             continue

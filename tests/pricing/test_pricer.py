@@ -336,6 +336,7 @@ from otel_llmcost.pricing import loading
 {before}
 pricer = Pricer()
 pid = os.fork()
+(pid or {wait}) and pricer.wait()
 answer = pricer.price(provider="openai", model="gpt-5.4-mini", usage=Usage(input_tokens=1), at=d.datetime.now(d.UTC))
 if pid:
     sys.exit(os.waitpid(pid, 0)[1] or answer.status != "priced")
@@ -345,16 +346,16 @@ os._exit({child})
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.parametrize(
-    ("before", "child"),
+    ("before", "wait", "child"),
     [
-        ("", "answer.status != 'priced'"),
+        ("", True, "answer.status != 'priced'"),
         # A fork that does not wait: the child may find the import locked for ever, and must not hang.
-        ("loading._FORK_WAIT_SECONDS = 0", "getattr(answer, 'reason', None) not in (None, 'prices_not_loaded')"),
+        ("loading._FORK_WAIT_SECONDS = 0", False, "getattr(answer, 'reason', None) not in (None, 'prices_not_loaded')"),
     ],
     ids=["waits", "does-not-wait"],
 )
-def test_fork_while_loading(before, child):
+def test_fork_while_loading(before, wait, child):
     """
     A child that is forked while prices load prices too, and never hangs.
     """
-    run(FORK.format(before=before, child=child))
+    run(FORK.format(before=before, wait=wait, child=child))

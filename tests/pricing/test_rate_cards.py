@@ -175,6 +175,20 @@ def test_card_wins_for_its_span_only():
     assert costs == [2, 7, 7, 2]
 
 
+def test_a_card_that_almost_applies_is_named(pricer):
+    """
+    A model that a card knows, at another tier or an earlier time, is unpriced for that reason.
+    """
+    late = card("rate_card: x\nprovider: vllm\nmodels: [{match: m, rates: [{from: 2027-01-01, free: true}]}]")
+    tier = pricer.price(provider="vllm", model="acme-night", usage=MILLION, at=AT, service_tier="priority")
+    early = late.price(provider="vllm", model="m", usage=MILLION, at=AT)
+
+    assert (tier.reason, early.reason) == ("no_tier_rate", "before_launch")
+    assert "2027-01-01" in early.detail
+    assert [row.provider for row in late.rates(model="m", provider="vllm", at=AT)] == ["vllm"]
+    assert any(row.provider == "vllm" for row in pricer.rates("vllm", at=AT))
+
+
 HEAD = "rate_card: x\nprovider: openai\nmodels:\n- match: m\n  rates:\n"
 
 
@@ -199,6 +213,7 @@ HEAD = "rate_card: x\nprovider: openai\nmodels:\n- match: m\n  rates:\n"
         (HEAD + "  - {from: 2026-02-01, to: 2026-01-01, free: true}", 6, "not after"),
         (HEAD + "  - {hours: [Mon-Fry 01:00-02:00], free: true}", 6, "hours of the week|names no day"),
         (HEAD + "  - {free: true}\n  - {from: 2026-01-01, free: true}", 7, "same time"),
+        (HEAD + "  - {free: true}\n- match: [n, m]\n  rates:\n  - {free: true}", 9, "same time"),
         (
             HEAD + "  - {usd_per_call: {web_search_calls: 1}, usd_per_thousand_calls: {web_search_calls: 1}}",
             6,

@@ -136,16 +136,15 @@ def share_out(numerators: Mapping[str, int], denominator: int, total: int) -> di
     return parts
 
 
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < MAX_COUNT
+
+
 def invalid_counts(counts: tuple[object, ...], reasoning_apart: bool = False) -> str:
     """Name the first count that is not a count (`input_tokens=-1`), or give ""."""
-    if not _COUNT_TYPES.issuperset(map(type, counts)) or any(
-        not 0 < count < MAX_COUNT for count in filter(None, counts)
-    ):  # type: ignore[operator]  # ints by then
-        return next(
-            f"{name}={count!r}"
-            for name, count in zip(COUNTS, counts, strict=True)
-            if count is not None and (type(count) is not int or not 0 <= count < MAX_COUNT)
-        )
+    if not _COUNT_TYPES.issuperset(map(type, counts)) or not all(map(_is_count, filter(None, counts))):
+        named = zip(COUNTS, counts, strict=True)
+        return next(f"{name}={count!r}" for name, count in named if count is not None and not _is_count(count))
     reasoning, output = counts[_REASONING], counts[_OUTPUT]
     if reasoning_apart and isinstance(reasoning, int) and reasoning > (output if isinstance(output, int) else 0):
         return f"reasoning_tokens={reasoning!r} is more than output_tokens={output!r}"

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import click
@@ -104,7 +105,8 @@ def _as_json(row: RateRow) -> dict[str, object]:
 def _block(row: RateRow) -> Iterator[str]:
     yield f"{row.provider} {row.model} ({row.context})"
     if row.rate is None:
-        yield f"  unpriced: {row.reason}. {row.detail}\n"
+        yield from _wrapped(f"unpriced: {row.reason}. {row.detail}")
+        yield ""
         return
     content: Any = row.rate.content
     yield from _prices(content["prices"], "")
@@ -119,14 +121,20 @@ def _block(row: RateRow) -> Iterator[str]:
     yield f"  {row.rate.rate_id} (match: {row.match_rule})"
     if content.get("source"):
         yield f"  {content['source']}"
+    if content.get("note"):
+        yield from _wrapped(content["note"])
     yield ""
+
+
+def _wrapped(text: str) -> list[str]:
+    return wrap(text, 80, initial_indent="  ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
 
 
 def _prices(prices: dict[str, str], label: str) -> Iterator[str]:
     tokens = [f"{name.removesuffix('_tokens')} {text}" for name, text in prices.items() if name.endswith("_tokens")]
     calls = [f"{name.removesuffix('_calls')} {text}" for name, text in prices.items() if name in _CALLS]
     for words, unit in ((tokens, "USD per 1M tokens"), (calls, "USD per call")):
-        for start in range(0, len(words), 3):
-            yield f"  {label}{', '.join(words[start : start + 3])} {unit if start + 3 >= len(words) else ''}".rstrip()
+        if words:
+            yield from _wrapped(f"{label}{', '.join(words)} {unit}")
     if "request" in prices:
         yield f"  {label}request {prices['request']} USD per request"

@@ -148,7 +148,7 @@ def test_rates_lists_and_explains():
     many = run("rates", "--provider", "openrouter", "--limit", "3", "--format", "json")
 
     assert "above 272,000 input tokens" in tiers.output
-    assert max(map(len, tiers.output.splitlines())) <= 100
+    assert max(map(len, tiers.output.splitlines())) <= 80
     assert (unknown.exit_code, "wildcard_match" in unknown.output) == (1, True)
     assert len(many.stdout.splitlines()) == 3
     assert json.loads(many.stdout.splitlines()[0])["provider"] == "openrouter"

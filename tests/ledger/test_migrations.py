@@ -1,0 +1,139 @@
+"""The schema: applied once, in order, finished after an interruption, never edited behind a database's back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib.resources import files
+
+import pytest
+
+from otel_llmcost.errors import LedgerRefused, SchemaError
+from otel_llmcost.ledger import Ledger, connect, migrations, parse_dsn
+from otel_llmcost.ledger.connection import TABLES, read_sql
+from otel_llmcost.model import COMPONENTS, COUNTS
+from tests.ledger.samples import a_request, ask, store
+
+MINIMUM = [
+    "timestamp",
+    "provider",
+    "model",
+    "input_tokens",
+    "cached_input_tokens",
+    "output_tokens",
+    "request_id",
+    "team",
+    "feature",
+    "customer_id",
+    "environment",
+    "status",
+    "cost_usd",
+]
+
+
+@pytest.fixture
+def empty() -> Iterator[Ledger]:
+    """A ledger without a database."""
+    with connect(replace(parse_dsn("chdb://memory"), database="test_migrations")) as opened:
+        yield opened
+        opened.command("DROP DATABASE IF EXISTS test_migrations", what="clean up", database=False)
+
+
+def test_apply_once(empty: Ledger) -> None:
+    """
+    The first run applies every file, the second none.
+    """
+    pending = [each.name for each in migrations.status(empty)]
+
+    assert pending == migrations.apply(empty)
+    assert migrations.apply(empty) == []
+    assert {"applied"} == {each.state for each in migrations.status(empty)}
+
+
+def test_resume(empty: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A run that broke in the middle, even between a statement and its record, is finished by the next.
+    """
+    run, calls = Ledger.command, 0
+
+    def break_after_nine(ledger: Ledger, sql: str, *rest: object, **options: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == 9:
+            raise LedgerRefused("pulled the plug")
+        return run(ledger, sql, *rest, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Ledger, "command", break_after_nine)
+    with pytest.raises(LedgerRefused, match="plug"):
+        migrations.apply(empty)
+    monkeypatch.undo()
+    migrations.apply(empty)
+    store(empty, [a_request()])
+
+    assert ask(empty, "SELECT sum(requests) FROM spend_by_hour") == ["1"]
+
+
+def test_edit_is_refused(empty: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A file that changed after it was applied stops everything, because the database no longer says what it says.
+    """
+    migrations.apply(empty)
+    monkeypatch.setattr(migrations, "_sha256", lambda name: "other" if name == "001_llm_requests" else "")
+
+    with pytest.raises(SchemaError, match="001_llm_requests"):
+        migrations.apply(empty)
+
+
+def test_newer_database(empty: Ledger) -> None:
+    """
+    A file that only a newer version knows is shown, and is no error.
+    """
+    migrations.apply(empty)
+    empty.command(read_sql("queries", "record_migration"), {"name": "999_later", "sha256": "x"}, what="record")
+
+    assert (migrations.status(empty)[-1].name, migrations.status(empty)[-1].state) == ("999_later", "unknown")
+    assert migrations.apply(empty) == []
+
+
+def test_columns(ledger: Ledger) -> None:
+    """
+    The table has the minimum schema's own names, every count, and the cost of every component.
+    """
+    (names,) = ask(
+        ledger,
+        "SELECT arrayStringConcat(groupArray(name), ' ') FROM system.columns "
+        "WHERE database = currentDatabase() AND table = 'llm_requests'",
+    )
+
+    assert {*MINIMUM, *COUNTS, *(f"{component}_cost_usd" for component in COMPONENTS), "batch_id"} <= set(names.split())
+
+
+def test_every_block_is_remembered(ledger: Ledger) -> None:
+    """
+    Every table behind an insert remembers tokens: one without a window would count a repeated segment twice.
+    """
+    forgetful = ask(
+        ledger,
+        "SELECT count() FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree' "
+        "AND name != 'llmcost_migrations' AND create_table_query NOT LIKE '%non_replicated_deduplication_window = 100000%'",
+    )
+
+    assert forgetful == ["0"]
+
+
+def test_every_table_has_batch_id(ledger: Ledger) -> None:
+    """
+    Every table that takes rows can be asked for a segment.
+    """
+    assert [False] * len(TABLES) == [ledger.has_batch(table, "none") for table in TABLES]
+
+
+@pytest.mark.parametrize("folder", ["schema", "queries"])
+def test_one_statement_with_a_sentence(folder: str) -> None:
+    """
+    SQL files begin with a sentence and hold one statement.
+    """
+    for file in files("otel_llmcost.ledger").joinpath("sql", folder).iterdir():
+        text = file.read_text("utf-8")
+        assert text.startswith("-- "), file.name
+        assert ";" not in "".join(line for line in text.splitlines() if not line.startswith("--")), file.name

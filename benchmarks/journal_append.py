@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import gc
 import os
+import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from otel_llmcost.journal import Journal, waiting
@@ -35,6 +38,38 @@ def show(what: str, spent: list[float]) -> float:
     return p50
 
 
+@contextmanager
+def saturated(place: Path) -> Iterator[None]:
+    """Keep the disk busy from another process: 4 MiB, fsync, again."""
+    code = (
+        "import os,sys\nf=os.open(sys.argv[1],os.O_CREAT|os.O_RDWR)\nwhile 1: os.pwrite(f,b'x'*(1<<22),0); os.fsync(f)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(place / "noise")])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def maintained(journal: Journal) -> Iterator[None]:
+    """Sync the journal all the time, where an application does it once a second."""
+    stop = threading.Event()
+
+    def maintain() -> None:
+        while not stop.wait(0.001):
+            journal.maintain()
+
+    thread = threading.Thread(target=maintain)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
 def main(rows: int) -> None:
     with tempfile.TemporaryDirectory() as place:
         journal = Journal(Path(place) / "journal", ledger="benchmark", max_bytes=1 << 40)
@@ -48,6 +83,10 @@ def main(rows: int) -> None:
             write = show("os.write, bare", microseconds(lambda: os.write(bare, record), rows))
             append = show("Journal.append", microseconds(lambda: journal.append("llm_requests", "202611", ROW), rows))
             print(f"over the bare write    {append - write:.2f} us, ratio {append / write:.2f}")
+        print("-- the same while the disk is saturated and each row is synced as soon as possible")
+        with saturated(Path(place)), maintained(journal):
+            show("os.write, bare", microseconds(lambda: os.write(bare, record), rows))
+            show("Journal.append", microseconds(lambda: journal.append("llm_requests", "202611", ROW), rows))
         gc.enable()
         journal.flush()
         start, count, size = time.perf_counter(), 0, 0

@@ -30,11 +30,13 @@ from otel_llmcost.journal.folder import (
     write_all,
 )
 from otel_llmcost.journal.frames import FORMAT_VERSION, MAX_SEGMENT_BYTES, Header, Rows, frame, read, rebatch
-from otel_llmcost.journal.locks import let_go, open_locked, still_at
+from otel_llmcost.journal.locks import HeldFile, open_locked
 
 __all__ = ["Segment", "adopt", "waiting"]
 
 _NOT_OURS: Final = (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EACCES, errno.EPERM)
+_FOR_ALL: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""What would befall every other segment too."""
 _seen: set[tuple[str, int, int]] = set()
 """(counter, device, inode) of files refused before: each is counted once per process, not once per look."""
 
@@ -42,10 +44,10 @@ _seen: set[tuple[str, int, int]] = set()
 class Segment:
     """A segment that this process holds: complete, checked, and safe from every other process until let go."""
 
-    def __init__(self, directory: Path, name: Name, descriptor: int, header: Header, records: list[bytes]) -> None:
+    def __init__(self, directory: Path, name: Name, file: HeldFile, header: Header, records: list[bytes]) -> None:
         self._directory = directory
         self._name = name
-        self._descriptor = descriptor
+        self._file = file
         self._header = header
         self._records = records
 
@@ -106,7 +108,7 @@ class Segment:
     def mark_tried(self, now: float) -> None:
         """Record, durably and once, that an insert is about to be tried at `now` (epoch seconds)."""
         if self._name.first_tried is None:
-            self.rename(f"tried-{int(now)}")
+            self.rename(f"tried-{max(0, int(now))}")
 
     def remove(self) -> None:
         """Delete the segment: its rows are in the ledger."""
@@ -115,7 +117,7 @@ class Segment:
 
     def release(self) -> None:
         """Let others have it. May be called twice."""
-        let_go(self._descriptor)
+        self._file.let_go()
 
     def quarantine(self, reason: str) -> None:
         """Set the segment aside with a reason, for a person to look at."""
@@ -152,12 +154,12 @@ class Segment:
             splits=self.splits + 1,
         )
         rows = [rebatch(record, batch_id) for record in records]
-        descriptor = create(self._directory / str(name))
-        if descriptor is None:
+        file = create(self._directory / str(name))
+        if file is None:
             raise JournalError(f"a new file in {str(self._directory)!r} is held by another process")
-        held.callback(let_go, descriptor)
-        write_all(descriptor, header.to_frame() + b"".join(map(frame, rows)))
-        return Segment(self._directory, name, descriptor, header, rows)
+        held.callback(file.let_go)
+        write_all(file.descriptor, header.to_frame() + b"".join(map(frame, rows)))
+        return Segment(self._directory, name, file, header, rows)
 
 
 def waiting(directory: Path, ledger: str) -> Iterator[Segment]:
@@ -175,7 +177,8 @@ def adopt(path: Path, ledger: str) -> Segment | None:
     """
     Take over one segment; `None` if another process has it, it is gone, empty, in quarantine now, or not ours.
 
-    Raises `JournalError` if the folder itself cannot be used.
+    A file that cannot be read or mended is counted, and does not stop the others. Raises `JournalError` when no file
+    could be opened.
     """
     name = Name.parse(path.name)
     if name is None:
@@ -183,35 +186,36 @@ def adopt(path: Path, ledger: str) -> Segment | None:
     try:
         return _adopt(path, name, ledger)
     except OSError as error:
-        raise JournalError(f"the journal {str(path.parent)!r} cannot be read or written ({error.strerror})") from error
+        if error.errno in _FOR_ALL:
+            raise JournalError(f"the journal {str(path.parent)!r} cannot be read ({error.strerror})") from error
+        _refuse(path, "journal.unreadable")
+        return None
 
 
 def _adopt(path: Path, name: Name, ledger: str) -> Segment | None:
     try:
-        descriptor = open_locked(path, os.O_RDWR)
-    except FileNotFoundError:
-        return None
+        file = open_locked(path, os.O_RDWR)
     except OSError as error:
-        if error.errno not in _NOT_OURS:
-            raise
-        _refuse(path, "journal.refused_file")
-        return None
-    if descriptor is None:
+        if error.errno in _NOT_OURS:
+            _refuse(path, "journal.refused_file")
+            return None
+        raise
+    if file is None:
         return None
     segment = None
     try:
-        segment = _take(path, name, descriptor, ledger)
+        segment = _take(path, name, file, ledger)
     finally:
         if segment is None:
-            let_go(descriptor)
+            file.let_go()
     return segment
 
 
-def _take(path: Path, name: Name, descriptor: int, ledger: str) -> Segment | None:
+def _take(path: Path, name: Name, file: HeldFile, ledger: str) -> Segment | None:
     if name.whole and path.with_name(str(name.whole)).exists():
         return None  # a half whose whole is still there: left by a crash, deleted by whoever adopts the whole
-    status = os.fstat(descriptor)
-    if not status.st_nlink or not still_at(path, descriptor):
+    status = os.fstat(file.descriptor)
+    if not status.st_nlink or not file.is_at(path):
         return None  # shipped, sealed or renamed by another process before we had the lock
     if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_nlink != 1:
         _refuse(path, "journal.refused_file")
@@ -219,10 +223,10 @@ def _take(path: Path, name: Name, descriptor: int, ledger: str) -> Segment | Non
     if status.st_size > MAX_SEGMENT_BYTES:
         quarantine(path, f"{status.st_size} bytes: larger than any segment that this version writes")
         return None
-    return _check(path, name, descriptor, os.pread(descriptor, status.st_size, 0), ledger)
+    return _check(path, name, file, os.pread(file.descriptor, status.st_size, 0), ledger)
 
 
-def _check(path: Path, name: Name, descriptor: int, data: bytes, ledger: str) -> Segment | None:
+def _check(path: Path, name: Name, file: HeldFile, data: bytes, ledger: str) -> Segment | None:
     content = read(data)
     header = content.header
     if header is None:
@@ -234,13 +238,15 @@ def _check(path: Path, name: Name, descriptor: int, data: bytes, ledger: str) ->
     if (header.table, header.month, header.batch_id) != (name.table, name.month, name.batch_id):
         quarantine(path, f"its name does not match its header ({header.table}.{header.month}.{header.batch_id})")
         return None
-    _mend(path, descriptor, content, data)
+    _mend(path, file, content, data)
     if not content.records:
         path.unlink()
         return None
-    segment = Segment(path.parent, name, descriptor, header, content.records)
+    segment = Segment(path.parent, name, file, header, content.records)
     if name.state == "open":
-        os.fsync(descriptor)  # the token is a hash of these bytes: a power loss must not change them between two tries
+        os.fsync(
+            file.descriptor
+        )  # the token is a hash of these bytes: a power loss must not change them between two tries
         segment.rename("sealed")
         COUNTERS.add("journal.adopted")
     if name.first_tried is not None:
@@ -256,12 +262,12 @@ def _set_aside(path: Path, data: bytes) -> None:
         path.unlink()
 
 
-def _mend(path: Path, descriptor: int, content: Rows, data: bytes) -> None:
+def _mend(path: Path, file: HeldFile, content: Rows, data: bytes) -> None:
     """Keep what cannot be read, cut what was never complete."""
     for start, end in content.damaged:
         keep_damaged(path, start, data[start:end])
     if content.torn_at is not None:
-        os.ftruncate(descriptor, content.torn_at)
+        os.ftruncate(file.descriptor, content.torn_at)
         COUNTERS.add("journal.torn")
 
 
@@ -276,7 +282,10 @@ def _delete_halves(directory: Path, whole: Name) -> None:
 
 def _refuse(path: Path, counter: str) -> None:
     """Leave a file alone that is not ours to ship, and count it once."""
-    status = path.lstat()
+    try:
+        status = path.lstat()
+    except OSError:  # gone: shipped by another process
+        return
     key = (counter, status.st_dev, status.st_ino)
     if key not in _seen and len(_seen) < 10_000:
         _seen.add(key)

@@ -22,7 +22,7 @@ from typing import Final
 
 from otel_llmcost.counters import COUNTERS
 from otel_llmcost.errors import JournalError
-from otel_llmcost.journal.locks import let_go, open_locked, still_at
+from otel_llmcost.journal.locks import HeldFile, open_locked
 
 __all__ = [
     "Backlog",
@@ -41,7 +41,8 @@ __all__ = [
 
 _NAME: Final = re.compile(
     r"([a-z][a-z0-9_]{0,63})\.(\d{6})\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
-    r"\.(open|sealed|tried-\d{1,11}|part-of-[0-9a-f-]{36}-\d{1,11})"
+    r"\.(open|sealed|tried-\d{1,11}|part-of-[0-9a-f-]{36}-\d{1,11})",
+    re.ASCII,
 )
 _QUARANTINE: Final = "quarantine"
 
@@ -118,13 +119,13 @@ def prepare(directory: Path) -> None:
         raise JournalError(f"the journal folder {str(directory)!r} is open to other users: chmod 700 it")
 
 
-def create(path: Path) -> int | None:
+def create(path: Path) -> HeldFile | None:
     """Make a new file, locked and ours alone. `None` if a sweeper took it before we had the lock: use another name."""
-    descriptor = open_locked(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL)
-    if descriptor is not None and not still_at(path, descriptor):
-        let_go(descriptor)
+    held = open_locked(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL)
+    if held is not None and not held.is_at(path):
+        held.let_go()
         return None
-    return descriptor
+    return held
 
 
 def write_record(descriptor: int, record: bytes) -> None:

@@ -12,14 +12,42 @@ import os
 import threading
 from pathlib import Path
 
-__all__ = ["let_go", "open_locked", "still_at"]
+__all__ = ["HeldFile", "open_locked"]
 
-_HELD: set[int] = set()
 _LOCK = threading.RLock()
 """Held while a file is opened or closed, and across a fork; never while one is read or written."""
 
 
-def open_locked(path: Path, flags: int) -> int | None:
+class HeldFile:
+    """An open file whose lock is ours until `let_go`."""
+
+    __slots__ = ("descriptor",)
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def let_go(self) -> None:
+        """Unlock and close. May be called again, also after a fork has closed it: the number may be another file's."""
+        with _LOCK:
+            if self in _HELD:
+                _HELD.remove(self)
+                fcntl.flock(self.descriptor, fcntl.LOCK_UN)  # also for a copy that C code forked behind Python's back
+                os.close(self.descriptor)
+
+    def is_at(self, path: Path) -> bool:
+        """Tell whether the path still names this file: it may have been renamed or removed before we had the lock."""
+        try:
+            there = path.lstat()
+        except FileNotFoundError:
+            return False
+        here = os.fstat(self.descriptor)
+        return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
+
+
+_HELD: set[HeldFile] = set()
+
+
+def open_locked(path: Path, flags: int) -> HeldFile | None:
     """Open a file and lock it without waiting; `None` if another process holds it. Never follows a link."""
     with _LOCK:
         descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
@@ -28,32 +56,14 @@ def open_locked(path: Path, flags: int) -> int | None:
         except BlockingIOError:
             os.close(descriptor)
             return None
-        _HELD.add(descriptor)
-        return descriptor
-
-
-def let_go(descriptor: int) -> None:
-    """Unlock and close a held file; nothing happens if a fork has done it already."""
-    with _LOCK:
-        if descriptor in _HELD:
-            _HELD.remove(descriptor)
-            fcntl.flock(descriptor, fcntl.LOCK_UN)  # also for a copy that C code forked behind Python's back
-            os.close(descriptor)
-
-
-def still_at(path: Path, descriptor: int) -> bool:
-    """Tell whether the path still names the file that we hold: it may have been renamed or removed before the lock."""
-    try:
-        there = path.lstat()
-    except FileNotFoundError:
-        return False
-    here = os.fstat(descriptor)
-    return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
+        held = HeldFile(descriptor)
+        _HELD.add(held)
+        return held
 
 
 def _after_fork_in_child() -> None:
-    for descriptor in _HELD:
-        os.close(descriptor)  # without unlocking: the lock is the parent's
+    for held in _HELD:
+        os.close(held.descriptor)  # without unlocking: the lock is the parent's
     _HELD.clear()
     _LOCK.release()
 

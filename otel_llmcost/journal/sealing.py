@@ -15,7 +15,7 @@ from pathlib import Path
 from otel_llmcost.counters import COUNTERS
 from otel_llmcost.journal.folder import Name, create, prepare, write_all, write_record
 from otel_llmcost.journal.frames import Header, row_prefix
-from otel_llmcost.journal.locks import let_go, still_at
+from otel_llmcost.journal.locks import HeldFile
 
 __all__ = ["OpenSegment"]
 
@@ -23,11 +23,12 @@ __all__ = ["OpenSegment"]
 class OpenSegment:
     """A segment that this process is writing. Its methods raise `OSError`."""
 
-    __slots__ = ("descriptor", "header_bytes", "name", "opened", "prefix", "rows", "size", "synced")
+    __slots__ = ("descriptor", "file", "header_bytes", "name", "opened", "prefix", "rows", "size", "synced")
 
-    def __init__(self, name: Name, descriptor: int, header_bytes: int) -> None:
+    def __init__(self, name: Name, file: HeldFile, header_bytes: int) -> None:
         self.name = name
-        self.descriptor = descriptor
+        self.file = file
+        self.descriptor = file.descriptor
         self.header_bytes = header_bytes
         self.prefix = row_prefix(name.batch_id)
         """What replaces a row's opening brace."""
@@ -41,21 +42,21 @@ class OpenSegment:
         """Make a new segment; `None` if a sweeper took its file before we had the lock: use another batch id."""
         name = Name(header.table, header.month, header.batch_id, "open")
         path = directory / str(name)
-        descriptor = create(path)
-        if descriptor is None:
+        file = create(path)
+        if file is None:
             return None
         first = header.to_frame()
         try:
-            write_record(descriptor, first)
+            write_record(file.descriptor, first)
         except OSError:
             path.unlink(missing_ok=True)
-            let_go(descriptor)
+            file.let_go()
             raise
-        return cls(name, descriptor, len(first))
+        return cls(name, file, len(first))
 
     def sync(self, directory: Path) -> bool:
         """Make the rows so far durable, if there are new ones; False if the file is not where it should be."""
-        if not still_at(directory / str(self.name), self.descriptor):
+        if not self.file.is_at(directory / str(self.name)):
             return False
         size = os.fstat(self.descriptor).st_size
         if size != self.synced:
@@ -69,27 +70,27 @@ class OpenSegment:
         size = os.fstat(self.descriptor).st_size
         if size == self.header_bytes:
             path.unlink(missing_ok=True)
-        elif still_at(path, self.descriptor):
+        elif self.file.is_at(path):
             os.fsync(self.descriptor)
             path.rename(path.with_name(str(self.name.to("sealed"))))
         else:
             self._write_again(directory, size)
-        let_go(self.descriptor)
+        self.file.let_go()
         return size > self.header_bytes
 
     def _write_again(self, directory: Path, size: int) -> None:
         """Save the rows of a segment whose file, or whole folder, was deleted while we held it open."""
         prepare(directory)
         path = directory / str(self.name)
-        descriptor = create(path)
-        if descriptor is None:
+        file = create(path)
+        if file is None:
             raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         try:
-            write_all(descriptor, os.pread(self.descriptor, size, 0))
+            write_all(file.descriptor, os.pread(self.descriptor, size, 0))
             path.rename(path.with_name(str(self.name.to("sealed"))))
         except OSError:
             path.unlink(missing_ok=True)  # a part of it must not be shipped: the whole is tried again
             raise
         finally:
-            let_go(descriptor)
+            file.let_go()
         COUNTERS.add("journal.rescued")

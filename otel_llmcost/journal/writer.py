@@ -23,7 +23,6 @@ from otel_llmcost.counters import COUNTERS
 from otel_llmcost.errors import JournalError, JournalFull
 from otel_llmcost.journal.folder import Name, folder_bytes, prepare, sync_folder
 from otel_llmcost.journal.frames import FORMAT_VERSION, HEAD, MAX_ROW_BYTES, MAX_SEGMENT_BYTES, Header
-from otel_llmcost.journal.locks import let_go
 from otel_llmcost.journal.sealing import OpenSegment
 
 __all__ = ["Journal"]
@@ -281,7 +280,7 @@ class Journal:
 
 def _close_all(open_segments: dict[tuple[str, str], OpenSegment], full: list[OpenSegment]) -> None:
     for segment in (*open_segments.values(), *full):
-        let_go(segment.descriptor)
+        segment.file.let_go()
     open_segments.clear()
     full.clear()
 

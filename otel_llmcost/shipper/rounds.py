@@ -78,11 +78,14 @@ def ship_once(
     """
     round_ = _Round(ledger, directory, fingerprint, lookup_seconds)
     stopped: LLMCostError | None = None
+    left = 0
     try:
-        round_.ship_all(progress)
-        round_.settle()
-    except LLMCostError as error:
-        stopped = error
+        try:
+            round_.ship_all(progress)
+            round_.settle()
+        except LLMCostError as error:
+            stopped = error
+        left = sum(name.state != "open" for name in segment_names(directory))
     except OSError as error:
         stopped = JournalError(f"the journal {str(directory)!r} cannot be read or written ({error.strerror})")
     return Shipped(
@@ -90,7 +93,7 @@ def ship_once(
         rows=round_.rows,
         bytes=round_.bytes,
         refused=round_.refused,
-        left=sum(name.state != "open" for name in segment_names(directory)),
+        left=left,
         stopped=stopped or round_.kept,
     )
 

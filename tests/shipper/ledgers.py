@@ -29,14 +29,17 @@ class MemoryLedger:
         self.inserts = 0
         self.lookups = 0
         self.closed = False
-        self.reached = threading.Event()
+        self._lock = threading.RLock()
 
     def insert(self, table: str, payload: bytes, *, token: str) -> None:
         """
         Store the rows unless the token is known; refuse all of them if one is bad.
         """
+        with self._lock:
+            self._insert(table, payload, token)
+
+    def _insert(self, table: str, payload: bytes, token: str) -> None:
         number, self.inserts = self.inserts, self.inserts + 1
-        self.reached.set()
         assert token == hashlib.sha256(payload).hexdigest(), "a token is bound to its bytes"
         if error := self.before(number):
             raise error
@@ -83,3 +86,24 @@ def once(at: int, error: LLMCostError) -> Fault:
     Fail at one insert.
     """
     return lambda number: error if number == at else None
+
+
+class Crash:
+    """Counts the steps that change the disk, and dies at one of them, before or after it is done."""
+
+    def __init__(self, at: int, *, done: bool) -> None:
+        self.at, self.done, self.steps = at, done, 0
+
+    def around(self, step: Callable[..., None]) -> Callable[..., None]:
+        """
+        Give a step that may be the last one.
+        """
+
+        def run(*arguments: object, **options: object) -> None:
+            self.steps += 1
+            if self.steps != self.at or self.done:
+                step(*arguments, **options)
+            if self.steps == self.at:
+                raise KeyboardInterrupt
+
+        return run

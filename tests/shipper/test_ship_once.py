@@ -15,7 +15,7 @@ from otel_llmcost.counters import COUNTERS
 from otel_llmcost.errors import LedgerRefused, LedgerUnavailable, SchemaError
 from otel_llmcost.journal import Segment, backlog, waiting
 from otel_llmcost.shipper import Shipped, ship_once
-from tests.shipper.ledgers import MemoryLedger, away, once
+from tests.shipper.ledgers import Crash, MemoryLedger, away, once
 
 Seal = Callable[..., None]
 
@@ -227,27 +227,6 @@ def test_a_ledger_that_goes_away_while_rows_are_narrowed(
         ship(ledger, folder)
     assert ledger.stored == [n for n in range(32) if n not in ledger.bad]
     assert (backlog(folder).segments, backlog(folder).quarantined) == (0, 2)
-
-
-class Crash:
-    """Counts the steps that change the disk, and dies at one of them, before or after it is done."""
-
-    def __init__(self, at: int, *, done: bool) -> None:
-        self.at, self.done, self.steps = at, done, 0
-
-    def around(self, step: Callable[..., None]) -> Callable[..., None]:
-        """
-        Give a step that may be the last one.
-        """
-
-        def run(*arguments: object, **options: object) -> None:
-            self.steps += 1
-            if self.steps != self.at or self.done:
-                step(*arguments, **options)
-            if self.steps == self.at:
-                raise KeyboardInterrupt
-
-        return run
 
 
 @pytest.mark.parametrize("done", [False, True], ids=["before-the-step", "after-the-step"])

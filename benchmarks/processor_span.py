@@ -58,7 +58,10 @@ def provider_with(*processors: SpanProcessor) -> TracerProvider:
 
 def cpu_us_per_span(provider: TracerProvider, attributes: dict[str, object], numbered: bool) -> float:
     tracer = provider.get_tracer("opentelemetry.instrumentation.genai.openai", "1.3b0")
-    values = [attributes | ({"gen_ai.response.id": f"chatcmpl-{time.time_ns()}-{i}"} if numbered else {}) for i in range(SPANS)]
+    values = [
+        attributes | ({"gen_ai.response.id": f"chatcmpl-{time.time_ns()}-{i}"} if numbered else {})
+        for i in range(SPANS)
+    ]
     began = time.thread_time_ns()
     for each in values:
         span = tracer.start_span("chat gpt-5.4-mini", attributes=each)
@@ -85,11 +88,17 @@ def main(rounds: int) -> None:
         kept = _Kept()
         setups: dict[str, tuple[Callable[[], TracerProvider], dict[str, object]]] = {
             "GenAI span, no processor": (provider_with, CALL),
-            "GenAI span, BaggageSpanProcessor": (lambda: provider_with(BaggageSpanProcessor(ALLOW_ALL_BAGGAGE_KEYS)), CALL),
+            "GenAI span, BaggageSpanProcessor": (
+                lambda: provider_with(BaggageSpanProcessor(ALLOW_ALL_BAGGAGE_KEYS)),
+                CALL,
+            ),
             "GenAI span, ours, enriching only": (lambda: provider_with(LLMCostSpanProcessor()), CALL),
             "GenAI span, ours, with the journal": (lambda: provider_with(LLMCostSpanProcessor(journaling)), CALL),
             "other span, no processor": (provider_with, OTHER),
-            "other span, BaggageSpanProcessor": (lambda: provider_with(BaggageSpanProcessor(ALLOW_ALL_BAGGAGE_KEYS)), OTHER),
+            "other span, BaggageSpanProcessor": (
+                lambda: provider_with(BaggageSpanProcessor(ALLOW_ALL_BAGGAGE_KEYS)),
+                OTHER,
+            ),
             "other span, ours, with the journal": (lambda: provider_with(LLMCostSpanProcessor(journaling)), OTHER),
         }
         providers = {name: (make(), attributes) for name, (make, attributes) in setups.items()}
@@ -115,7 +124,7 @@ def _print(medians: dict[str, float], encoding: float) -> None:
     print(f"{'OTLP encoding of the bare GenAI span':40} {encoding:8.2f}")
 
 
-def _now():  # noqa: ANN202
+def _now():
     from datetime import UTC, datetime
 
     return datetime.now(UTC)

@@ -18,6 +18,7 @@ from otel_llmcost.model import (
     COUNTS,
     MAX_COST_PICOUSD,
     MAX_COUNT,
+    NO_OWNER,
     PICO,
     Attempt,
     Attributes,
@@ -99,12 +100,13 @@ def to_attributes(request: Request, *, recorded: bool) -> dict[str, str | int | 
     call, price = request.call, request.price
     attributes: dict[str, str | int | float | bool] = {PRICE_STATUS: price.status}
     if isinstance(price, Priced):
-        attributes[COST_USD] = picousd_text(price.cost_picousd)
+        cost_text = picousd_text(price.cost_picousd)
+        attributes[COST_USD] = cost_text
         attributes[RATE_ID] = price.rate.rate_id
         attributes[BREAKDOWN] = _breakdown_text(price)
         if price.status == "priced":
             # A lower bound is no amount: other tools cannot see that something is missing.
-            attributes[COST_AMOUNT] = float(price.cost_usd)
+            attributes[COST_AMOUNT] = float(cost_text)
             attributes[COST_CURRENCY] = "USD"
             attributes[COST_SOURCE] = "local"
         if price.missing_rates:
@@ -117,7 +119,8 @@ def to_attributes(request: Request, *, recorded: bool) -> dict[str, str | int | 
     if request.attempt.kind != "initial":
         attributes[ATTEMPT_KIND] = request.attempt.kind
         attributes[ATTEMPT] = request.attempt.number
-    attributes.update(_owner_attributes(request.owner))
+    if request.owner is not NO_OWNER:
+        attributes.update(_owner_attributes(request.owner))
     if recorded:
         attributes[RECORDED] = True
     return attributes
@@ -147,14 +150,33 @@ def from_attributes(attributes: Attributes, *, provider: str, model: str) -> Sta
     price = _read_price(attributes, status, provider, model)
     if usage is None or price is None:
         return None
-    owner = {name: value for name, key in OWNER_ATTRIBUTES.items() if isinstance(value := attributes.get(key), str)}
     kind, number = attributes.get(ATTEMPT_KIND), attributes.get(ATTEMPT)
     return Stamp(
         price=price,
         usage=usage,
-        owner=Owner(**owner, source="attributes" if owner else ""),
-        attempt=Attempt(kind=kind, number=number) if kind in ("retry", "fallback") and type(number) is int else Attempt(),
+        owner=_owner_of(attributes),
+        attempt=Attempt(kind=kind, number=number)
+        if kind in ("retry", "fallback") and type(number) is int
+        else Attempt(),
         recorded=attributes.get(RECORDED) is True,
+    )
+
+
+def _owner_of(attributes: Attributes) -> Owner:
+    given = {
+        name: value if isinstance(value := attributes.get(key), str) else None for name, key in OWNER_ATTRIBUTES.items()
+    }
+    if not any(given.values()):
+        return NO_OWNER
+    return Owner(
+        team=given["team"],
+        feature=given["feature"],
+        customer_id=given["customer_id"],
+        environment=given["environment"],
+        action=given["action"],
+        action_id=given["action_id"],
+        request_id=given["request_id"],
+        source="attributes",
     )
 
 

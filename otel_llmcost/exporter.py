@@ -129,7 +129,11 @@ class ClickHouseSpanExporter(SpanExporter):
         done = True
         for span in spans_to_export:
             attributes = spans.attributes_of(span)
-            if dialects.is_genai(attributes) and attributes.get(RECORDED) is not True and DUPLICATE_OF not in attributes:
+            if (
+                dialects.is_genai(attributes)
+                and attributes.get(RECORDED) is not True
+                and DUPLICATE_OF not in attributes
+            ):
                 done &= self._export_one(spans.view(span))
         return SpanExportResult.SUCCESS if done else SpanExportResult.FAILURE
 

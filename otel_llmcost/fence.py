@@ -36,7 +36,7 @@ def fenced(hook: str, *, otherwise: R) -> Callable[[Callable[P, R]], Callable[P,
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             try:
                 return function(*args, **kwargs)
-            except Exception as error:  # noqa: BLE001  # the one broad except of the package
+            except Exception as error:  # the one broad except of the package
                 if RERAISE:
                     raise
                 _report(hook, error)

@@ -106,11 +106,10 @@ COMPONENTS: Final = ("input", "cached_input", "cache_write", "output", "audio", 
 
 def picousd_text(picousd: int) -> str:
     """Write integer picodollars as the shortest exact decimal text: 11550000000 -> "0.01155"."""
-    sign = "-" if picousd < 0 else ""
-    whole, rest = divmod(abs(picousd), PICO)
-    if not rest:
-        return f"{sign}{whole}"
-    return f"{sign}{whole}.{rest:012d}".rstrip("0")
+    if picousd < 0:
+        return "-" + picousd_text(-picousd)
+    digits = str(picousd).zfill(13)
+    return f"{digits[:-12]}.{digits[-12:]}".rstrip("0").rstrip(".")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,8 +40,6 @@ __all__ = ["LLMCostSpanProcessor"]
 MAX_OPEN_SPANS: Final = 100_000
 _MAX_DEPTH: Final = 64
 _NO_CONTEXT: Final = Context()
-_HAS_ON_ENDING: Final = "_on_ending" in SpanProcessor.__dict__
-"""True since opentelemetry-sdk 1.40."""
 
 
 class _Open:
@@ -82,26 +80,26 @@ class LLMCostSpanProcessor(SpanProcessor):
         if exporter is not None and pricer is None:
             self._meter = exporter.meter
         else:
-            self._meter = Meter(pricer or Pricer.from_settings(self._settings), Charging(can_adjust=exporter is not None))
+            self._meter = Meter(
+                pricer or Pricer.from_settings(self._settings), Charging(can_adjust=exporter is not None)
+            )
         self._open: dict[tuple[int, int], _Open] = {}
-        if self._settings.guard_propagation:
-            guard_propagation(self._settings)
+        guard_propagation(self._settings)
 
     @fenced("on_start", otherwise=None)
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Remember that the span is open, its parent and where its baggage is."""
-        mine = span._context
-        held = self._open
-        if len(held) >= MAX_OPEN_SPANS:
+        mine = span.get_span_context()
+        if len(self._open) >= MAX_OPEN_SPANS:
             self._forget_oldest()
-        held[mine.trace_id, mine.span_id] = _Open(
+        self._open[mine.trace_id, mine.span_id] = _Open(
             span.parent, otel_context.get_current() if parent_context is None else parent_context
         )
 
     @fenced("on_ending", otherwise=None)
     def _on_ending(self, span: Span) -> None:
         if not GATE_KEYS.isdisjoint(spans.attributes_of(span)):
-            mine = span._context
+            mine = span.get_span_context()
             self._decide(span, self._open.get((mine.trace_id, mine.span_id)))
 
     @fenced("on_end", otherwise=None)
@@ -111,9 +109,8 @@ class LLMCostSpanProcessor(SpanProcessor):
         if mine is None:
             return
         was_open = self._open.pop((mine.trace_id, mine.span_id), None)
-        if was_open is not None and was_open.decided:
-            return
-        if not GATE_KEYS.isdisjoint(spans.attributes_of(span)):
+        decided = was_open is not None and was_open.decided
+        if not decided and not GATE_KEYS.isdisjoint(spans.attributes_of(span)):
             self._decide(span, was_open)
 
     def _decide(self, span: ReadableSpan, was_open: _Open | None) -> None:

@@ -95,7 +95,7 @@ def record_outcome(
     action_id: str,
     value_usd: Decimal,
     at: datetime | None = None,
-    customer_id: str = "",
+    customer_id: str | None = None,
     exporter: ClickHouseSpanExporter | None = None,
 ) -> None:
     """
@@ -104,7 +104,9 @@ def record_outcome(
     Raises as `record_request` does, and `ValueError` for a value that is no exact amount.
     """
     at_ns = _unix_ns(at)
-    row = outcome_row(action=action, action_id=action_id, value_usd=value_usd, at_unix_ns=at_ns, customer_id=customer_id)
+    row = outcome_row(
+        action=action, action_id=action_id, value_usd=value_usd, start_unix_ns=at_ns, customer_id=customer_id
+    )
     (exporter or only_exporter()).append("llm_outcomes", at_ns, row)
 
 

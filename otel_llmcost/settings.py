@@ -54,7 +54,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.journal_max_bytes < 1 << 20:
-            raise SettingsError(f"{PREFIX}JOURNAL_MAX_BYTES is {self.journal_max_bytes}: at least 1048576 (1 MiB) is needed")
+            raise SettingsError(
+                f"{PREFIX}JOURNAL_MAX_BYTES is {self.journal_max_bytes}: at least 1048576 (1 MiB) is needed"
+            )
         if self.max_owner_values < 1:
             raise SettingsError(f"{PREFIX}MAX_OWNER_VALUES is {self.max_owner_values}: at least 1 is needed")
         for card in self.rate_cards:
@@ -109,7 +111,9 @@ def _read_bool(name: str, text: str) -> bool:
 def _read_map(name: str, text: str) -> dict[str, str]:
     pairs = [part.partition("=") for part in _read_list(name, text)]
     if wrong := [key for key, equals, value in pairs if not (key and equals and value)]:
-        raise SettingsError(f"{name} has {wrong[0]!r}: write key=owner, separated by commas, as in tenant.id=customer_id")
+        raise SettingsError(
+            f"{name} has {wrong[0]!r}: write key=owner, separated by commas, as in tenant.id=customer_id"
+        )
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 

@@ -16,7 +16,7 @@ from typing import Final, Literal
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import SpanContext
+from opentelemetry.trace import SpanContext, SpanKind
 from opentelemetry.trace.status import StatusCode
 
 from otel_llmcost.model import Attributes, SpanView
@@ -28,6 +28,7 @@ _STATUS: Final[dict[StatusCode, Literal["unset", "ok", "error"]]] = {
     StatusCode.OK: "ok",
     StatusCode.ERROR: "error",
 }
+_KINDS: Final = {kind: kind.name.lower() for kind in SpanKind}
 _RESOURCES_KEPT: Final = 64
 _resources: dict[int, tuple[Resource, dict[str, object]]] = {}
 
@@ -70,7 +71,7 @@ def view(span: ReadableSpan) -> SpanView:
         span_id=span_id,
         parent_span_id=f"{parent.span_id:016x}" if parent else None,
         name=span.name,
-        kind=span.kind.name.lower(),
+        kind=_KINDS[span.kind],
         start_unix_ns=start,
         end_unix_ns=span.end_time or start,
         attributes=attributes_of(span),

@@ -43,12 +43,17 @@ RATE = RateContent(
 )
 usages = st.builds(Usage, **{name: st.none() | st.integers(0, 2**53 - 1) for name in COUNTS})
 texts = st.none() | st.text(st.characters(categories=("L", "N")), min_size=1, max_size=20)
-owners = st.builds(Owner, team=texts, feature=texts, customer_id=texts, environment=texts, action=texts, request_id=texts)
-attempts = st.just(Attempt()) | st.builds(Attempt, kind=st.sampled_from(["retry", "fallback"]), number=st.integers(2, 9))
+owners = st.builds(
+    Owner, team=texts, feature=texts, customer_id=texts, environment=texts, action=texts, request_id=texts
+)
+attempts = st.just(Attempt()) | st.builds(
+    Attempt, kind=st.sampled_from(["retry", "fallback"]), number=st.integers(2, 9)
+)
 
 
 @st.composite
 def prices(draw) -> Priced:
+    """Any price whose parts sum to it."""
     components = draw(
         st.dictionaries(st.sampled_from(COMPONENTS), st.integers(1, 10**5 * PICO), max_size=len(COMPONENTS))
     )
@@ -68,6 +73,7 @@ def prices(draw) -> Priced:
 
 
 def request(price, usage=None, owner=None, attempt=None) -> Request:
+    """A request with this price."""
     call = ModelCall(dialect="d", kind="request", operation="chat", provider="p", model="m", usage=usage)
     return Request(span=SPAN, call=call, owner=owner or Owner(), price=price, attempt=attempt or Attempt())
 
@@ -106,7 +112,11 @@ def test_an_unpriced_request_has_a_reason_and_no_cost():
     """
     attributes = to_attributes(request(Unpriced(reason="unknown_model")), recorded=False)
 
-    assert {"llmcost.price_status": "unpriced", "llmcost.reason": "unknown_model", "llmcost.status": "success"} == attributes
+    assert attributes == {
+        "llmcost.price_status": "unpriced",
+        "llmcost.reason": "unknown_model",
+        "llmcost.status": "success",
+    }
 
 
 def test_a_duplicate_carries_no_cost():
@@ -116,7 +126,7 @@ def test_a_duplicate_carries_no_cost():
     call = request(Unpriced(reason="x")).call
     duplicate = Duplicate(span=SPAN, call=call, of_trace_id="t", of_span_id="s1", reason="ancestry")
 
-    assert {"llmcost.duplicate_of": "s1", "llmcost.recorded": True} == duplicate_attributes(duplicate, recorded=True)
+    assert duplicate_attributes(duplicate, recorded=True) == {"llmcost.duplicate_of": "s1", "llmcost.recorded": True}
 
 
 @given(

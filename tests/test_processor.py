@@ -52,6 +52,7 @@ def rows(exporter: ClickHouseSpanExporter, table: str = "llm_requests") -> list[
 
 
 def call(provider: TracerProvider, **attributes) -> None:
+    """Make one model call's span, as an instrumentation would."""
     with provider.get_tracer("test").start_as_current_span("chat gpt-5.4-mini", attributes=CALL | attributes):
         pass
 
@@ -72,10 +73,18 @@ def test_exporters_see_cost_and_owner_whatever_the_order(seen, exporter, process
     (span,) = seen.get_finished_spans()
     got = dict(span.attributes)
 
-    assert "0.01155" == got["llmcost.cost_usd"]
-    assert (0.01155, "USD", "local") == tuple(got[f"gen_ai.usage.cost.{part}"] for part in ("amount", "currency", "source"))
-    assert ("support", "reply-draft", "acme") == tuple(got[f"llmcost.{key}"] for key in ("team", "feature", "customer_id"))
-    assert "input_tokens=8000 cached_input_tokens=2000 output_tokens=1200" == got["llmcost.usage"]
+    assert got["llmcost.cost_usd"] == "0.01155"
+    assert tuple(got[f"gen_ai.usage.cost.{part}"] for part in ("amount", "currency", "source")) == (
+        0.01155,
+        "USD",
+        "local",
+    )
+    assert tuple(got[f"llmcost.{key}"] for key in ("team", "feature", "customer_id")) == (
+        "support",
+        "reply-draft",
+        "acme",
+    )
+    assert got["llmcost.usage"] == "input_tokens=8000 cached_input_tokens=2000 output_tokens=1200"
     assert "input=0.006 cached_input=0.00015 output=0.0054" in got["llmcost.cost.breakdown"]
     assert True is got["llmcost.recorded"]
     provider.shutdown()
@@ -85,15 +94,20 @@ def test_a_row_is_journaled_when_end_returns(exporter):
     """
     One request is one row, with the exact cost as text, its owner, and its rate in a row of its own.
     """
-    provider = TracerProvider(resource=Resource.create({"service.name": "checkout", "deployment.environment.name": "prod"}))
+    provider = TracerProvider(
+        resource=Resource.create({"service.name": "checkout", "deployment.environment.name": "prod"})
+    )
     provider.add_span_processor(LLMCostSpanProcessor(exporter=exporter))
     with attributed(team="support"):
         call(provider)
     (row,) = rows(exporter)
     (rate,) = rows(exporter, "llm_rates")
 
-    assert ("0.01155", "support", "prod", "checkout") == tuple(
-        row[key] for key in ("cost_usd", "team", "environment", "service_name")
+    assert tuple(row[key] for key in ("cost_usd", "team", "environment", "service_name")) == (
+        "0.01155",
+        "support",
+        "prod",
+        "checkout",
     )
     assert row["rate_id"] == rate["rate_id"]
 
@@ -108,7 +122,7 @@ def test_without_an_exporter_spans_are_only_enriched(seen):
     call(provider)
     got = seen.get_finished_spans()[0].attributes
 
-    assert "0.01155" == got["llmcost.cost_usd"]
+    assert got["llmcost.cost_usd"] == "0.01155"
     assert "llmcost.recorded" not in got
 
 
@@ -119,11 +133,14 @@ def test_the_exporter_alone_serves_a_batch_processor(exporter):
     provider = TracerProvider()
     provider.add_span_processor(BatchSpanProcessor(exporter))
     call(provider)
-    call(provider, **{"llmcost.price_status": "priced", "llmcost.cost_usd": "0.5", "llmcost.cost.breakdown": "output=0.5"})
+    call(
+        provider,
+        **{"llmcost.price_status": "priced", "llmcost.cost_usd": "0.5", "llmcost.cost.breakdown": "output=0.5"},
+    )
     call(provider, **{"llmcost.recorded": True})
     provider.force_flush()
 
-    assert ["0.01155", "0.5"] == [row["cost_usd"] for row in rows(exporter)]
+    assert [row["cost_usd"] for row in rows(exporter)] == ["0.01155", "0.5"]
     provider.shutdown()
 
 
@@ -136,7 +153,7 @@ def test_two_processors_make_one_row(exporter):
     provider.add_span_processor(LLMCostSpanProcessor(exporter=exporter))
     call(provider)
 
-    assert 1 == len(rows(exporter))
+    assert len(rows(exporter)) == 1
 
 
 def test_a_full_span_keeps_the_instrumentations_attributes(seen, exporter):
@@ -152,7 +169,7 @@ def test_a_full_span_keeps_the_instrumentations_attributes(seen, exporter):
 
     assert (CALL | filler).items() <= dict(span.attributes).items()
     assert "llmcost.cost_usd" in span.attributes
-    assert 0 == span.dropped_attributes
+    assert span.dropped_attributes == 0
 
 
 def test_other_spans_are_left_alone(seen, exporter):
@@ -165,8 +182,8 @@ def test_other_spans_are_left_alone(seen, exporter):
     with attributed(team="support"), provider.get_tracer("t").start_as_current_span("GET /", attributes={"a": 1}):
         pass
 
-    assert {"a": 1} == dict(seen.get_finished_spans()[0].attributes)
-    assert [] == rows(exporter)
+    assert dict(seen.get_finished_spans()[0].attributes) == {"a": 1}
+    assert rows(exporter) == []
 
 
 @pytest.mark.parametrize(
@@ -190,7 +207,7 @@ def test_a_count_that_is_no_count_makes_a_flagged_row(exporter, tokens, said):
     call(provider, **{"gen_ai.usage.output_tokens": tokens})
     (row,) = rows(exporter)
 
-    assert ("unpriced", "invalid_usage", None) == (row["price_status"], row["reason"], row.get("cost_usd"))
+    assert (row["price_status"], row["reason"], row.get("cost_usd")) == ("unpriced", "invalid_usage", None)
     assert said in row["detail"]
 
 
@@ -230,7 +247,13 @@ def test_a_span_without_usage_is_unknown_not_zero(exporter):
         pass
     (row,) = rows(exporter)
 
-    assert ("unpriced", "no_usage", None) == (row["price_status"], row["reason"], row.get("cost_usd"))
+    assert (row["price_status"], row["reason"], row.get("cost_usd")) == ("unpriced", "no_usage", None)
+
+
+def fail_inside(provider: TracerProvider) -> None:
+    """Fail as the user's own code may, inside a model call's span."""
+    with provider.get_tracer("test").start_as_current_span("chat", attributes=CALL):
+        raise KeyError("the user's own")
 
 
 def test_our_errors_never_reach_the_user(monkeypatch, caplog, exporter):
@@ -245,12 +268,11 @@ def test_our_errors_never_reach_the_user(monkeypatch, caplog, exporter):
     before = COUNTERS["fence.on_ending"]
     with caplog.at_level(logging.ERROR, "otel_llmcost"):
         for _ in range(3):
-            with pytest.raises(KeyError, match="the user's own"), provider.get_tracer("t").start_as_current_span("c") as span:
-                span.set_attributes(CALL)
-                raise KeyError("the user's own")
+            with pytest.raises(KeyError, match="the user's own"):
+                fail_inside(provider)
 
-    assert 3 == COUNTERS["fence.on_ending"] - before
-    assert 1 == len([record for record in caplog.records if "left your code alone" in record.message])
+    assert COUNTERS["fence.on_ending"] - before == 3
+    assert len([record for record in caplog.records if "left your code alone" in record.message]) == 1
 
 
 def test_spans_of_many_threads_are_each_one_row(exporter):
@@ -289,7 +311,7 @@ def test_open_spans_are_bounded(monkeypatch, seen):
     call(provider)
 
     assert len(leaked) > 100 >= len(processor._open)
-    assert "0.01155" == seen.get_finished_spans()[0].attributes["llmcost.cost_usd"]
+    assert seen.get_finished_spans()[0].attributes["llmcost.cost_usd"] == "0.01155"
 
 
 def test_a_nested_instrumentation_is_one_charge(seen, exporter):
@@ -304,7 +326,7 @@ def test_a_nested_instrumentation_is_one_charge(seen, exporter):
         call(provider, **{"gen_ai.response.id": "r1"})
     inner, _, outer = seen.get_finished_spans()
 
-    assert 1 == len(rows(exporter))
+    assert len(rows(exporter)) == 1
     assert "llmcost.cost_usd" not in outer.attributes
     assert trace.format_span_id(inner.context.span_id) == outer.attributes["llmcost.duplicate_of"]
     assert True is outer.attributes["llmcost.recorded"]

@@ -28,6 +28,7 @@ RATE = RateContent(
 
 
 def priced(cost: int) -> Priced:
+    """Give a price of so many picodollars."""
     return Priced(
         status="priced",
         cost_picousd=cost,
@@ -40,8 +41,19 @@ def priced(cost: int) -> Priced:
 
 
 def candidate(
-    span_id: str, *, parent=None, start=0, end=None, trace="t", response_id="", usage=True, cost=5, **call
+    span_id: str,
+    *,
+    parent=None,
+    start=0,
+    end=None,
+    trace="t",
+    response_id="",
+    usage=True,
+    cost=5,
+    scope="scope",
+    **call,
 ) -> Request:
+    """Give a priced span that may be billed."""
     span = SpanView(
         trace_id=trace,
         span_id=span_id,
@@ -52,7 +64,7 @@ def candidate(
         end_unix_ns=(start + 1 if end is None else end) * SECOND,
         attributes={},
         resource={},
-        scope_name="scope",
+        scope_name=scope,
         scope_version="1",
         status_code="unset",
     )
@@ -69,10 +81,12 @@ def candidate(
 
 
 def failed(span_id: str, **facts) -> Request:
+    """Give a request that failed and shows no usage."""
     return candidate(span_id, usage=False, status="error", error_type="RateLimitError", **facts)
 
 
 def under(*span_ids: str) -> list[tuple[str, str]]:
+    """Give the ancestors of a span, nearest first."""
     return [("t", span_id) for span_id in span_ids]
 
 
@@ -89,6 +103,7 @@ def bill(outcomes) -> int:
 
 
 def kinds(outcomes) -> list[str]:
+    """Give what each outcome is."""
     return [type(outcome).__name__ for outcome in outcomes]
 
 
@@ -101,7 +116,7 @@ class TestGroups:
         charging.decide(candidate("inner", parent="outer", response_id="r1"), ancestors=under("outer"))
         (duplicate,) = charging.decide(candidate("outer", response_id="r1"))
 
-        assert ("response_id", "inner") == (duplicate.reason, duplicate.of_span_id)
+        assert (duplicate.reason, duplicate.of_span_id) == ("response_id", "inner")
 
     def test_siblings_in_other_traces_are_joined_by_response_id(self):
         """
@@ -111,7 +126,7 @@ class TestGroups:
         charging.decide(candidate("a", trace="t1", response_id="r1"))
         outcomes = charging.decide(candidate("b", trace="t2", response_id="r1"))
 
-        assert ["Duplicate"] == kinds(outcomes)
+        assert kinds(outcomes) == ["Duplicate"]
 
     def test_two_response_ids_never_share_a_group(self):
         """
@@ -121,7 +136,7 @@ class TestGroups:
         first = charging.decide(candidate("inner", parent="outer", response_id="r1"), ancestors=under("outer"))
         second = charging.decide(candidate("outer", response_id="r2"))
 
-        assert ["Request", "Request"] == kinds(first + second)
+        assert kinds(first + second) == ["Request", "Request"]
 
     def test_ancestry_joins_where_an_id_is_missing(self):
         """
@@ -131,7 +146,7 @@ class TestGroups:
         charging.decide(candidate("inner", parent="http", response_id="r1"), ancestors=under("http", "outer"))
         (duplicate,) = charging.decide(candidate("outer"))
 
-        assert ("ancestry", "inner") == (duplicate.reason, duplicate.of_span_id)
+        assert (duplicate.reason, duplicate.of_span_id) == ("ancestry", "inner")
 
     def test_a_better_span_moves_the_charge_by_two_adjustments(self):
         """
@@ -144,9 +159,9 @@ class TestGroups:
         )
         then = charging.decide(candidate("outer", response_id="r1", cost=3))
 
-        assert ["Duplicate", "Adjustment", "Adjustment"] == kinds(then)
+        assert kinds(then) == ["Duplicate", "Adjustment", "Adjustment"]
         assert {"inner"} == {outcome.of_span_id for outcome in then}
-        assert 3 == bill(first + then)
+        assert bill(first + then) == 3
 
     def test_without_a_journal_the_first_charged_span_keeps_the_charge(self):
         """
@@ -156,7 +171,7 @@ class TestGroups:
         charging.decide(candidate("inner", parent="outer", response_id="r1", usage_gaps=("audio",)))
         outcomes = charging.decide(candidate("outer", response_id="r1"))
 
-        assert ["Duplicate"] == kinds(outcomes)
+        assert kinds(outcomes) == ["Duplicate"]
 
     @pytest.mark.parametrize("inner_first", [True, False])
     def test_the_order_of_arrival_does_not_change_the_bill(self, inner_first):
@@ -170,18 +185,18 @@ class TestGroups:
         for request, ancestors in (inner, outer) if inner_first else (outer, inner):
             outcomes += charging.decide(request, ancestors=ancestors)
 
-        assert 7 == bill(outcomes)
+        assert bill(outcomes) == 7
 
     def test_memory_is_bounded(self):
         """
         A group that was pushed out is forgotten, and its late span is charged by itself.
         """
-        charging = Charging(max_groups=10)
+        charging = Charging(max_spans=10)
         for number in range(50):
             charging.decide(candidate(f"s{number}", trace=f"t{number}", response_id=f"r{number}"))
 
-        assert ["Request"] == kinds(charging.decide(candidate("late", trace="x", response_id="r0")))
-        assert ["Duplicate"] == kinds(charging.decide(candidate("late", trace="x", response_id="r49")))
+        assert kinds(charging.decide(candidate("late", trace="x", response_id="r0"))) == ["Request"]
+        assert kinds(charging.decide(candidate("late", trace="x", response_id="r49"))) == ["Duplicate"]
 
 
 class TestAggregates:
@@ -194,7 +209,7 @@ class TestAggregates:
         charging.decide(candidate("b", parent="agent", response_id="r2"), ancestors=under("agent"))
         (duplicate,) = charging.decide(candidate("agent", kind="aggregate", operation="invoke_agent", cost=10))
 
-        assert "aggregate" == duplicate.reason
+        assert duplicate.reason == "aggregate"
 
     def test_an_aggregate_with_nothing_below_it_is_billed_until_a_request_arrives(self):
         """
@@ -205,14 +220,14 @@ class TestAggregates:
         outcomes += charging.decide(candidate("a", parent="agent", start=1, cost=4), ancestors=under("agent"))
         outcomes += charging.decide(candidate("b", parent="agent", start=3, cost=6), ancestors=under("agent"))
 
-        assert 10 == bill(outcomes)
-        assert 4 == bill(outcomes[:4])
+        assert bill(outcomes) == 10
+        assert bill(outcomes[:3]) == 4
 
     def test_an_aggregate_without_usage_is_nothing(self):
         """
         An agent span that carries no usage is no request.
         """
-        assert () == Charging().decide(candidate("agent", kind="aggregate", usage=False))
+        assert Charging().decide(candidate("agent", kind="aggregate", usage=False)) == ()
 
     def test_free_operations_are_duplicates_of_what_they_fetch(self):
         """
@@ -223,11 +238,11 @@ class TestAggregates:
         (duplicate,) = charging.decide(candidate("b", kind="free", response_id="r1"))
 
         assert isinstance(duplicate, Duplicate)
-        assert ("free", "a") == (duplicate.reason, duplicate.of_span_id)
+        assert (duplicate.reason, duplicate.of_span_id) == ("free", "a")
 
 
 class TestAttempts:
-    def attempts(self, *requests: Request) -> list[tuple[str, int, bool]]:
+    def _attempts(self, *requests: Request) -> list[tuple[str, int, bool]]:
         charging = Charging()
         found = []
         for request in requests:
@@ -239,29 +254,31 @@ class TestAttempts:
         """
         Same parent, same model, within 60 s of a failure: a retry, counted up.
         """
-        got = self.attempts(
-            failed("a", parent="root", start=0), failed("b", parent="root", start=2), candidate("c", parent="root", start=5)
+        got = self._attempts(
+            failed("a", parent="root", start=0),
+            failed("b", parent="root", start=2),
+            candidate("c", parent="root", start=5),
         )
 
-        assert [("initial", 1, False), ("retry", 2, False), ("retry", 3, False)] == got
+        assert got == [("initial", 1, False), ("retry", 2, False), ("retry", 3, False)]
 
     def test_another_model_after_a_failure_is_a_fallback(self):
         """
         The same work at another provider or model is a fallback.
         """
-        got = self.attempts(failed("a", parent="root"), candidate("b", parent="root", start=2, model="other"))
+        got = self._attempts(failed("a", parent="root"), candidate("b", parent="root", start=2, model="other"))
 
-        assert ("fallback", 2, False) == got[1]
+        assert got[1] == ("fallback", 2, False)
 
     def test_each_failure_is_used_up_by_one_successor(self):
         """
         Two requests after one failure: one is its retry, the other is new work.
         """
-        got = self.attempts(
+        got = self._attempts(
             failed("a", parent="root"), candidate("b", parent="root", start=2), candidate("c", parent="root", start=2)
         )
 
-        assert ["initial", "retry", "initial"] == [kind for kind, _, _ in got]
+        assert [kind for kind, _, _ in got] == ["initial", "retry", "initial"]
 
     @pytest.mark.parametrize(
         "later",
@@ -277,16 +294,16 @@ class TestAttempts:
         """
         Parallel, much later and unrelated requests are new work.
         """
-        assert ("initial", 1, False) == self.attempts(failed("a", parent="root"), later)[1]
+        assert self._attempts(failed("a", parent="root"), later)[1] == ("initial", 1, False)
 
     def test_a_retry_of_a_charged_failure_is_waste(self):
         """
         When the failed request was itself billed, its retry is marked as waste.
         """
         charged = candidate("a", parent="root", status="error", cost=9)
-        got = self.attempts(charged, candidate("b", parent="root", start=2))
+        got = self._attempts(charged, candidate("b", parent="root", start=2))
 
-        assert ("retry", 2, True) == got[1]
+        assert got[1] == ("retry", 2, True)
 
     def test_a_declared_retry_needs_no_failure(self):
         """
@@ -296,7 +313,7 @@ class TestAttempts:
         charging.decide(candidate("a", parent="root"))
         (outcome,) = charging.decide(candidate("b", parent="root", start=3), declared="retry")
 
-        assert ("retry", "declared", True) == (outcome.attempt.kind, outcome.attempt.source, outcome.attempt.wasted)
+        assert (outcome.attempt.kind, outcome.attempt.source, outcome.attempt.wasted) == ("retry", "declared", True)
 
     def test_an_attempt_that_the_source_decided_is_kept(self):
         """

@@ -1,0 +1,355 @@
+"""
+`Charging`: remembers recent spans and writes down, as rows and adjustments, who is billed now.
+
+When a span arrives, the spans related to it are grouped anew and the result is compared with what the ledger was told:
+the first charged span of a group is its row for ever; a charge that moves is two adjustments naming that row.
+Aggregates (agents, workflows) are charged only while no request below them is known, and taken back when one arrives.
+
+Memory is bounded: the last `max_spans` model calls are remembered. A span that arrives after its relatives were
+forgotten is charged by itself; `verify` finds it by its response id. All state is behind one lock, held for a few
+microseconds and never for I/O.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Final, TypeAlias, TypeVar
+
+from otel_llmcost.charging.attempts import attempts, declared_alone
+from otel_llmcost.charging.grouping import Node, SpanKey, Totals, are_twins, best_of, group, totals_of
+from otel_llmcost.model import Adjustment, Attempt, Duplicate, Request
+
+__all__ = ["Charging", "Outcome"]
+
+Outcome: TypeAlias = Request | Duplicate | Adjustment
+K = TypeVar("K")
+
+_KEPT: Final = 64
+"""Relatives remembered for one id, total or ancestor: a worker's root span may live for days."""
+_FAMILY_KEPT: Final = 256
+"""Requests under one parent among which retries are looked for."""
+
+
+class Charging:
+    """
+    Decides each candidate once. Thread-safe.
+
+    Args:
+        can_adjust: True when adjustments can be stored. Without (a processor that only enriches), the first charged
+            span keeps the charge and a better one is a duplicate.
+        max_spans: how many model calls are remembered.
+    """
+
+    def __init__(self, *, can_adjust: bool = True, max_spans: int = 10_000) -> None:
+        self._can_adjust = can_adjust
+        self._max = max_spans
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget everything: a forked child starts with none of its parent's requests."""
+        self._lock = threading.Lock()
+        self._nodes: dict[SpanKey, Node] = {}
+        self._below: dict[SpanKey, deque[Node]] = {}
+        self._by_id: dict[str, deque[Node]] = {}
+        self._with_id: dict[Totals, deque[Node]] = {}
+        self._without_id: dict[Totals, deque[Node]] = {}
+        self._families: dict[SpanKey, deque[Node]] = {}
+        self._failed_under: dict[SpanKey, bool] = {}
+
+    def decide(
+        self, candidate: Request, *, ancestors: Sequence[SpanKey] = (), declared: str | None = None
+    ) -> tuple[Outcome, ...]:
+        """
+        Say what `candidate` is to the bill.
+
+        Args:
+            candidate: the span as a priced request; its `attempt` is decided here.
+            ancestors: its ancestors, nearest first, as far as they are known.
+            declared: the attempt that the application declared, if any.
+
+        Returns:
+            First what the span itself is, a request or a duplicate; behind it what that changes for earlier spans.
+            `()` for an aggregate that shows no usage.
+        """
+        key = (candidate.span.trace_id, candidate.span.span_id)
+        with self._lock:
+            if key in self._nodes:
+                return (_duplicate(candidate, self._row_of(self._nodes[key]), "same_span"),)
+            if candidate.call.kind == "free":
+                return (self._free(candidate),)
+            node = Node(key, candidate, tuple(ancestors), totals_of(candidate.call), declared)
+            if candidate.call.kind == "aggregate":
+                return self._aggregate(node)
+            return self._request(node)
+
+    def extend(self, key: SpanKey, ancestors: Sequence[SpanKey]) -> tuple[Outcome, ...]:
+        """Learn more ancestors of a span that was decided already, and say what that changes."""
+        with self._lock:
+            node = self._nodes.get(key)
+            if node is None or len(ancestors) <= len(node.chain):
+                return ()
+            node.chain = tuple(ancestors)
+            self._index_chain(node)
+            changes = self._take_back_aggregates(node)
+            return tuple(changes if node.call.kind == "aggregate" else changes + self._settle(node))
+
+    def _free(self, candidate: Request) -> Duplicate:
+        known = self._by_id.get(candidate.call.response_id) if candidate.call.response_id else None
+        return _duplicate(candidate, self._row_of(known[0]) if known else ("", ""), "free")
+
+    def _aggregate(self, node: Node) -> tuple[Outcome, ...]:
+        if node.call.usage is None and not node.call.invalid_usage:
+            return ()
+        self._remember(node)
+        repeats = self._take_back_aggregates(node)
+        if below := self._below.get(node.key):
+            requests = [each for each in below if each.call.kind == "request"] or list(below)
+            first = min(requests, key=lambda each: (each.request.span.start_unix_ns, each.key))
+            return (_duplicate(node.request, self._row_of(first), "aggregate"), *repeats)
+        return (self._charge(node, Attempt()), *repeats)
+
+    def _take_back_aggregates(self, node: Node) -> list[Outcome]:
+        """Take back the charge of every aggregate above a span with usage: it repeats what is below it."""
+        if not self._can_adjust:
+            return []
+        outcomes: list[Outcome] = []
+        for key in node.chain:
+            above = self._nodes.get(key)
+            if above is not None and above.call.kind == "aggregate" and above.charged is not None:
+                outcomes.append(_adjust(above.charged, -1, above.row or above.key, "aggregate"))
+                above.charged = above.row = None
+        return outcomes
+
+    def _request(self, node: Node) -> tuple[Outcome, ...]:
+        alone = self._is_alone(node)
+        self._remember(node)
+        if alone and not self._has_tries(node):
+            self._join_families(node, (node,))
+            return (self._charge(node, declared_alone(node)),)
+        changes = [*self._take_back_aggregates(node), *self._settle(node)]
+        own = next((each for each in changes if isinstance(each, Request) and each.span is node.request.span), None)
+        if own is None:
+            winner = self._winner(node)
+            reason = "ancestry"
+            if node.call.response_id and node.call.response_id == winner.call.response_id:
+                reason = "response_id"
+            elif winner.key[0] != node.key[0] or not _related(node, winner):
+                reason = "totals"
+            own_outcome: Outcome = _duplicate(node.request, self._row_of(winner), reason)
+        else:
+            own_outcome = own
+        return (own_outcome, *(each for each in changes if each is not own))
+
+    def _is_alone(self, node: Node) -> bool:
+        """Tell, cheaply, that nothing known is related to the span: the path of most requests."""
+        if node.key in self._below or any(key in self._nodes for key in node.chain):
+            return False
+        return not any(True for _ in self._twins(node))
+
+    def _has_tries(self, node: Node) -> bool:
+        """Tell whether the span may follow a failure, or be one that others follow."""
+        family = _parent(node)
+        if family is None:
+            return False
+        return family in self._failed_under or (node.call.status != "success" and family in self._families)
+
+    def _settle(self, node: Node) -> list[Outcome]:
+        """Group the relatives of `node` anew, and write down what differs from what the ledger was told."""
+        related, above = self._related(node)
+        outcomes: list[Outcome] = []
+        groups = group(related, above)
+        families = {family for each in related for family in each.families}
+        for members in groups:
+            outcomes += self._settle_group(members)
+        families |= {family for each in related for family in each.families}
+        return [*outcomes, *self._settle_attempts(families, related)]
+
+    def _settle_group(self, members: list[Node]) -> list[Outcome]:
+        holders = [each for each in members if each.charged is not None]
+        best = best_of(members)
+        if not self._can_adjust and holders:
+            return []
+        self._join_families(best, members)
+        if best.charged is not None and len(holders) == 1:
+            return []
+        outcomes: list[Outcome] = []
+        moved = best.charged is None
+        row = next((each.row for each in holders if each is not best), None)
+        for each in holders:
+            if each is not best and each.charged is not None:
+                outcomes.append(_adjust(each.charged, -1, each.row or each.key, "better_span"))
+                each.charged = each.row = None
+        if moved:
+            attempt = self._attempt_of(best)
+            if row is not None:
+                best.charged, best.row = replace(best.request, attempt=attempt), row
+                outcomes.append(_adjust(best.charged, 1, row, "better_span"))
+            else:
+                outcomes.append(self._charge(best, attempt))
+        return outcomes
+
+    def _settle_attempts(self, families: set[SpanKey], regrouped: list[Node]) -> list[Outcome]:
+        if not self._can_adjust or self._failed_under.keys().isdisjoint(families):
+            return []
+        outcomes: list[Outcome] = []
+        members = {each.key: each for each in regrouped if each.charged is not None} | self._sharing(families)
+        for key, attempt in attempts(members.values()).items():
+            node = members[key]
+            if node.charged is None or node.charged.attempt == attempt:
+                continue
+            row = node.row or node.key
+            outcomes.append(_adjust(node.charged, -1, row, "attempt"))
+            node.charged = replace(node.charged, attempt=attempt)
+            outcomes.append(_adjust(node.charged, 1, row, "attempt"))
+        return outcomes
+
+    def _attempt_of(self, node: Node) -> Attempt:
+        if self._failed_under.keys().isdisjoint(node.families):
+            return declared_alone(node)
+        return attempts((self._sharing(node.families) | {node.key: node}).values())[node.key]
+
+    def _sharing(self, families: Iterable[SpanKey]) -> dict[SpanKey, Node]:
+        """Give every charged request under these parents, and under the parents of those, and so on."""
+        found: dict[SpanKey, Node] = {}
+        seen = set(families)
+        queue = deque(seen)
+        while queue and len(found) < _FAMILY_KEPT:
+            family = queue.popleft()
+            for node in self._families.get(family, ()):
+                if node.charged is not None and node.key not in found and family in node.families:
+                    found[node.key] = node
+                    queue.extend(node.families - seen)
+                    seen |= node.families
+        return found
+
+    def _charge(self, node: Node, attempt: Attempt) -> Outcome:
+        node.charged = node.request if attempt == node.request.attempt else replace(node.request, attempt=attempt)
+        node.row = node.key
+        if node.has_row:
+            return _adjust(node.charged, 1, node.key, "better_span")
+        node.has_row = True
+        return node.charged
+
+    def _winner(self, node: Node) -> Node:
+        related, above = self._related(node)
+        members = next(members for members in group(related, above) if node in members)
+        return next((each for each in members if each.charged is not None), best_of(members))
+
+    def _row_of(self, node: Node) -> SpanKey:
+        if node.charged is None and node.call.kind == "request":
+            node = self._winner(node)
+        return node.row or node.key
+
+    def _related(self, node: Node) -> tuple[list[Node], dict[SpanKey, Node]]:
+        """Give every request span that is related to `node`, directly or not, and who is directly above whom."""
+        found = {node.key: node}
+        above: dict[SpanKey, Node] = {}
+        queue = deque((node,))
+        while queue and len(found) < _FAMILY_KEPT:
+            each = queue.popleft()
+            outer = self._above(each)
+            if outer is not None:
+                above[each.key] = outer
+            near = [*((outer,) if outer else ()), *self._below.get(each.key, ()), *self._twins(each)]
+            for other in near:
+                if other.call.kind == "request" and other.key not in found:
+                    found[other.key] = other
+                    queue.append(other)
+        for each in queue:
+            if (outer := self._above(each)) is not None:
+                above[each.key] = outer
+        return list(found.values()), above
+
+    def _above(self, node: Node) -> Node | None:
+        for key in node.chain:
+            outer = self._nodes.get(key)
+            if outer is not None and outer.call.kind == "request":
+                return outer
+        return None
+
+    def _twins(self, node: Node) -> Iterator[Node]:
+        if node.call.response_id:
+            yield from self._by_id.get(node.call.response_id, ())
+        if node.totals is not None:
+            yield from (each for each in self._without_id.get(node.totals, ()) if are_twins(node, each))
+            if not node.call.response_id:
+                yield from (each for each in self._with_id.get(node.totals, ()) if are_twins(node, each))
+
+    def _remember(self, node: Node) -> None:
+        while len(self._nodes) >= self._max:
+            self._forget(self._nodes.pop(next(iter(self._nodes))))
+        self._nodes[node.key] = node
+        self._index_chain(node)
+        for table, key in self._places(node):
+            _append(table, key, node)
+
+    def _places(self, node: Node) -> Iterator[tuple[dict[Any, deque[Node]], object]]:
+        """Where a request span is looked up, besides its key and its ancestors."""
+        if node.call.kind != "request":
+            return
+        if node.call.response_id:
+            yield self._by_id, node.call.response_id
+        if node.totals is not None:
+            yield self._with_id if node.call.response_id else self._without_id, node.totals
+
+    def _forget(self, node: Node) -> None:
+        for table, key in self._places(node):
+            _remove(table, key, node)
+        for ancestor in node.chain:
+            _remove(self._below, ancestor, node)
+        for family in node.families:
+            _remove(self._families, family, node)
+            if family not in self._families:
+                self._failed_under.pop(family, None)
+
+    def _index_chain(self, node: Node) -> None:
+        for key in node.chain:
+            below = self._below.get(key)
+            if below is None or node not in below:
+                _append(self._below, key, node)
+
+    def _join_families(self, best: Node, members: Iterable[Node]) -> None:
+        best.families = frozenset(parent for each in members if (parent := _parent(each)) is not None)
+        for family in best.families:
+            held = self._families.get(family)
+            if held is None or best not in held:
+                _append(self._families, family, best, most=_FAMILY_KEPT)
+            if best.call.status != "success":
+                self._failed_under[family] = True
+
+
+def _parent(node: Node) -> SpanKey | None:
+    parent = node.request.span.parent_span_id
+    return (node.key[0], parent) if parent else None
+
+
+def _related(a: Node, b: Node) -> bool:
+    return a.key in b.chain or b.key in a.chain
+
+
+def _duplicate(candidate: Request, row: SpanKey, reason: str) -> Duplicate:
+    return Duplicate(span=candidate.span, call=candidate.call, of_trace_id=row[0], of_span_id=row[1], reason=reason)
+
+
+def _adjust(request: Request, sign: int, row: SpanKey, reason: str) -> Adjustment:
+    return Adjustment(request=request, sign=1 if sign > 0 else -1, of_trace_id=row[0], of_span_id=row[1], reason=reason)
+
+
+def _append(table: dict[K, deque[Node]], key: K, node: Node, *, most: int = _KEPT) -> None:
+    held = table.get(key)
+    if held is None:
+        held = table[key] = deque(maxlen=most)
+    held.append(node)
+
+
+def _remove(table: dict[K, deque[Node]], key: K, node: Node) -> None:
+    held = table.get(key)
+    if held is None:
+        return
+    if node in held:
+        held.remove(node)
+    if not held:
+        del table[key]

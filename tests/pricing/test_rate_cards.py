@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -13,6 +14,8 @@ import pytest
 from otel_llmcost.errors import RateCardError
 from otel_llmcost.model import PICO, Price, Priced, Unpriced, Usage
 from otel_llmcost.pricing import Pricer, arithmetic
+from otel_llmcost.pricing.content import Offer, rate_content
+from otel_llmcost.pricing.loading import Loading
 from otel_llmcost.pricing.reading import parse_card, read_card
 
 DOCS = Path(__file__).parents[2] / "docs" / "rate-cards.md"
@@ -247,3 +250,28 @@ def test_unreadable_files(tmp_path):
             read_card(path)
     with pytest.raises(RateCardError, match="cannot be read"):
         read_card(tmp_path / "absent.yaml")
+
+
+def test_shipped_corrections_say_why():
+    """
+    Every correction of a published price names its source, and nothing in it is open to two readings.
+    """
+    shipped = Loading.shared().result().corrections
+
+    assert all(
+        item.link.startswith("https://") for one in shipped for item in (*one.rates, *one.factors, *one.backdated)
+    )
+    assert {one.source for one in shipped} == {"otel-llmcost"}
+
+
+def test_rate_id_is_the_content():
+    """
+    A rate keeps its id while its price does: a new version of the data, or an end set later, does not change it.
+    """
+    offer = Offer(provider="p", model="m", prices={"input_tokens": Fraction(3, 4)}, source="s", version="1")
+    first, later = rate_content(offer, 0), rate_content(replace(offer, version="2"), 0, 86_400)
+    dearer = rate_content(replace(offer, prices={"input_tokens": Fraction(1)}), 0)
+
+    assert (first.rate_id, first.content) == (later.rate_id, later.content)
+    assert first.rate_id != dearer.rate_id
+    assert re.fullmatch(r"p/m#[0-9a-f]{12}", first.rate_id)

@@ -93,7 +93,7 @@ def test_equal_to_the_sources_own_calculator(record_property):
     """
     No cost differs from the source's own answer, beyond the digits at which that rounds.
     """
-    pricer, rng = Pricer(corrections=False), random.Random(20261121)  # noqa: S311  a seeded test
+    pricer, rng = Pricer(corrections=False), random.Random(20261121)
     outcomes: Counter[str] = Counter()
     for provider, model, name in references():
         for _ in range(REQUESTS):

@@ -18,8 +18,8 @@ from otel_llmcost.pricing.card import Card, Factor, Rate
 from otel_llmcost.pricing.content import Adjustment, Offer, instant_text
 from otel_llmcost.pricing.context import Context
 from otel_llmcost.pricing.names import candidates
-from otel_llmcost.pricing.providers import normalise_provider, published_id
 from otel_llmcost.pricing.published import Found, Published
+from otel_llmcost.providers import normalise_provider, published_id
 
 __all__ = ["DEPLOYMENT_MAP", "DISCOUNT_PERCENT", "Layers", "Query", "Quote", "Resolution"]
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from otel_llmcost.model import RateContent, Unpriced
 from otel_llmcost.pricing.layers import Layers
-from otel_llmcost.pricing.providers import PROVIDERS, Provider, normalise_provider
 from otel_llmcost.pricing.timeline import Timeline
+from otel_llmcost.providers import PROVIDERS, Provider, normalise_provider
 
 if TYPE_CHECKING:
     from otel_llmcost.pricing.pricer import Pricer

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from otel_llmcost.pricing.providers import published_id
+from otel_llmcost.providers import published_id
 
 __all__ = ["candidates", "snapshot_date", "stands_around"]
 

@@ -21,8 +21,8 @@ from otel_llmcost.pricing import hours as weekly
 from otel_llmcost.pricing.card import Backdated, Card, Commitment, Factor, Launch, Match, Rate, Rename, Span, When
 from otel_llmcost.pricing.content import CALL_COUNTS, REQUEST, Tier
 from otel_llmcost.pricing.context import STANDARD
-from otel_llmcost.pricing.providers import normalise_provider
 from otel_llmcost.pricing.yaml_exact import Node, parse, read
+from otel_llmcost.providers import normalise_provider
 
 __all__ = ["parse_card", "read_card"]
 

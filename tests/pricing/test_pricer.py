@@ -14,7 +14,7 @@ import pytest
 from otel_llmcost.model import ModelCall, Priced, Unpriced, Usage
 from otel_llmcost.pricing import Pricer
 from otel_llmcost.pricing.loading import Loading
-from otel_llmcost.pricing.providers import PROVIDERS, normalise_provider, published_id
+from otel_llmcost.providers import PROVIDERS, normalise_provider, published_id
 from otel_llmcost.settings import Settings
 
 AT = datetime(2026, 11, 18, 12, tzinfo=UTC)

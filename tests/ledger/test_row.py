@@ -133,7 +133,7 @@ def test_rate_content_is_stable() -> None:
     """
     The content of a rate is written in one order, so that its hash can be checked again.
     """
-    backwards = replace(RATE, content=dict(reversed(RATE.content.items())))
+    backwards = replace(RATE, content=dict(reversed(list(RATE.content.items()))))
 
     assert rate_row(RATE)["content"] == rate_row(backwards)["content"]
 

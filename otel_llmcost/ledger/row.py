@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
+from operator import attrgetter
 from typing import Final
 
 import orjson
@@ -160,8 +161,8 @@ def _add_call(row: Row, call: ModelCall, notes: list[str]) -> None:
     row["provider"] = call.provider
     row["model"] = call.model
     row["status"] = call.status
-    for name in _CALL_TEXTS:
-        if value := getattr(call, name):
+    for name, value in zip(_CALL_TEXTS, _call_texts(call), strict=True):
+        if value:
             row[name] = value
     if call.batch:
         row["batch"] = True
@@ -186,6 +187,7 @@ _CALL_TEXTS: Final = (
     "region",
     "error_type",
 )
+_call_texts = attrgetter(*_CALL_TEXTS)
 
 
 def _add_counts(row: Row, counts: tuple[int | None, ...], notes: list[str]) -> None:
@@ -217,20 +219,20 @@ def _add_attempt(row: Row, attempt: Attempt) -> None:
 
 
 def _add_price(row: Row, price: Priced, notes: list[str]) -> None:
-    amounts = (price.cost_picousd, price.list_cost_picousd, price.cache_savings_picousd)
-    if not all(-MAX_COST_PICOUSD < amount < MAX_COST_PICOUSD for amount in amounts):
+    cost, list_cost, savings = price.cost_picousd, price.list_cost_picousd, price.cache_savings_picousd
+    if max(abs(cost), abs(list_cost), abs(savings)) >= MAX_COST_PICOUSD:
         row["price_status"] = "unpriced"
         row["reason"] = "invalid_usage"
-        notes.append(f"a cost of {picousd_text(price.cost_picousd)} USD is not below 1,000,000 USD")
+        notes.append(f"a cost of {picousd_text(cost)} USD is not below 1,000,000 USD")
         return
     row["price_status"] = price.status
-    row["cost_usd"] = picousd_text(price.cost_picousd)
-    if price.list_cost_picousd != price.cost_picousd:
-        row["list_cost_usd"] = picousd_text(price.list_cost_picousd)
+    row["cost_usd"] = picousd_text(cost)
+    if list_cost != cost:
+        row["list_cost_usd"] = picousd_text(list_cost)
     for component, picousd in price.components:
         row[_COMPONENT_COLUMNS[component]] = picousd_text(picousd)
-    if price.cache_savings_picousd:
-        row["cache_savings_usd"] = picousd_text(price.cache_savings_picousd)
+    if savings:
+        row["cache_savings_usd"] = picousd_text(savings)
     _add_provenance(row, price)
 
 

@@ -456,3 +456,25 @@ def test_a_forgotten_journal_is_no_leak(folder: Path, drain: Drain) -> None:
     append(Journal(folder, ledger="test"), 1)
     gc.collect()
     assert drain() == [1]
+
+
+def test_saving_rows_on_a_full_disk(begin: Begin, drain: Drain, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Rows of a deleted file that cannot be written again yet are not shipped in part: all of them wait, and come once.
+    """
+
+    def write_half(descriptor: int, data: bytes) -> None:
+        os.write(descriptor, data[: len(data) * 2 // 3])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    journal = begin()
+    append_each(journal, range(30))
+    for path in folder.iterdir():
+        path.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr("otel_llmcost.journal.sealing.write_all", write_half)
+        with pytest.raises(JournalError, match="No space left"):
+            journal.flush()
+    assert drain() == []
+    journal.flush()
+    assert drain() == list(range(30))

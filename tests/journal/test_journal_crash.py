@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import signal
@@ -10,6 +11,8 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from otel_llmcost.counters import COUNTERS
 from otel_llmcost.journal import Journal, adopt, backlog, waiting
@@ -65,7 +68,7 @@ def test_kill_9_loses_no_row(folder: Path, drain: Drain) -> None:
     """
     Every row whose `append` had returned survives kill -9, once, in 12 kills of three writers at a time.
     """
-    chance = random.Random(7)  # noqa: S311
+    chance = random.Random(7)
     reported: list[int] = []
     for round_ in range(4):
         writers = [spawn(folder, first=(round_ * 3 + writer) * 10_000_000) for writer in range(3)]
@@ -260,3 +263,43 @@ def test_backlog(begin: Begin, folder: Path) -> None:
     segment.quarantine("a test")
     assert (backlog(folder).segments, backlog(folder).quarantined) == (1, 1)
     assert "a test" in next((folder / "quarantine").glob("*.reason")).read_text()
+
+
+def test_letting_go_twice_harms_no_other(begin: Begin, folder: Path) -> None:
+    """
+    Letting go of a segment twice does not let go of another that got its descriptor's number meanwhile.
+    """
+    journal = begin()
+    append(journal, 1)
+    journal.flush()
+    [segment] = waiting(folder, "test")
+    segment.release()
+    [again] = waiting(folder, "test")
+    segment.release()
+    assert list(waiting(folder, "test")) == []
+    again.release()
+
+
+def test_one_unreadable_segment_does_not_stop_the_others(
+    begin: Begin, folder: Path, drain: Drain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A segment on a bad sector is left and counted once; the others are adopted.
+    """
+    journal = begin(seal_rows=1)
+    for number in range(3):
+        append(journal, number)
+    journal.flush()
+    reads, real_read = 0, os.pread
+
+    def fail_first(descriptor: int, size: int, offset: int) -> bytes:
+        nonlocal reads
+        reads += 1
+        if reads == 1:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real_read(descriptor, size, offset)
+
+    monkeypatch.setattr(os, "pread", fail_first)
+    assert len(drain()) == 2
+    assert COUNTERS["journal.unreadable"] == 1
+    assert len(drain()) == 1

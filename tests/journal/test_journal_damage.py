@@ -304,3 +304,24 @@ def tried_segment(begin: Begin, folder: Path, rows: int) -> Segment:
     [segment] = waiting(folder, "test")
     segment.mark_tried(1_700_000_000)
     return segment
+
+
+def test_a_half_is_nothing_while_its_whole_is_there(
+    begin: Begin, folder: Path, drain: Drain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Halves that a crash left beside their whole are never taken by themselves, in whatever order files are looked at.
+    """
+    whole = tried_segment(begin, folder, rows=4)
+
+    def crash(_folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr("otel_llmcost.journal.adoption.sync_folder", crash)
+        whole.split()
+    whole.release()
+    halves = [path for path in folder.iterdir() if "part-of" in path.name]
+    assert [adopt(half, "test") for half in halves] == [None, None]
+    assert drain() == [0, 1, 2, 3]
+    assert backlog(folder).segments == 0

@@ -229,6 +229,9 @@ class ModelCall:
     """A cost that the emitter or provider reported: kept beside ours, never mixed."""
     resend_count: int = 0
     """Resends inside the client library, as `http.request.resend_count` tells."""
+    stream_began_unix_ns: int = 0
+    """When the stream began whose usage this span reports, if that is all it does (Logfire): the request itself is an
+    earlier span of the same instrumentation and model, without usage or id, beside it, which ended just before then."""
     price_attributes: Mapping[str, str] = field(default_factory=dict)
     """The attributes that can change a price (`server.address`, `cloud.region`, …), as text."""
 

@@ -7,6 +7,7 @@ Emitters differ in names and in what they leave out, not in what a call is. So a
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -83,19 +84,33 @@ _LIFETIMES: Final = {
 }
 """Providers that sell more than one cache lifetime -> the count that is None where the emitter did not split them."""
 _SHOWN_BY: Final = {
-    "cached_input": ("cached",),
-    "cache_write": ("cache_write",),
-    "reasoning": ("reasoning", "thoughts"),
-    "audio": ("audio_input", "audio_output"),
-    "images": ("image_input", "image_output"),
-    "tool_calls": ("web_search_calls", "file_search_calls", "code_execution_calls"),
-    "output": (),
-    "region": (),
-    "service_tier": (),
+    "cached_input": frozenset({"cached"}),
+    "cache_write": frozenset({"cache_write"}),
+    "reasoning": frozenset({"reasoning", "thoughts"}),
+    "audio": frozenset({"audio_input", "audio_output"}),
+    "images": frozenset({"image_input", "image_output"}),
+    "tool_calls": frozenset({"web_search_calls", "file_search_calls", "code_execution_calls"}),
+    "region": frozenset[str](),
+    "service_tier": frozenset[str](),
 }
 """gap -> the totals that prove that the emitter does show it."""
-_API_BY_ID: Final = (("chatcmpl-", "chat_completions"), ("resp_", "responses"))
 _SCOPE_CHARACTERS: Final = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What is known before a span is read: its emitter's row, and what of that its provider bills for this operation."""
+
+    row: Emitter
+    billed: frozenset[str]
+    gaps: tuple[tuple[str, frozenset[str]], ...]
+    """(gap, totals that prove that the emitter does show it)."""
+    always: tuple[str, ...]
+    mended: bool
+    lifetime: str
+    """The count that is None where the emitter did not split cache writes by lifetime; "" where there is only one."""
+    in_prefix: bool
+    """True where the beginning of a model's name says in which region it ran: Bedrock."""
 
 
 @dataclass(slots=True)
@@ -133,15 +148,14 @@ def build(
     response_id = (raw.response_id if raw else "") or read_text(attributes, *form.response_id)
     api = read_text(attributes, "openai.api.type") or _api(response_id)
     tier = (raw.service_tier if raw else "") or read_text(attributes, *form.service_tier)
-    known = emitter(span.scope_name[:_SCOPE_CHARACTERS], provider, api, span.scope_version[:32])
+    known = _known(span.scope_name[:_SCOPE_CHARACTERS], span.scope_version[:32], provider, operation, api)
     status, error_type = read_status(span)
-    count = _raw_count(raw) if raw and (raw.usage or raw.invalid_usage) else _count(span, form, known, exclusive)
+    if raw and (raw.usage or raw.invalid_usage):
+        count = _Count(raw.usage, "raw", raw.invalid_usage, tuple(gap for gap in raw.gaps if gap in known.billed))
+    else:
+        count = _count(span, form, known, exclusive)
     if status != "success" and count.usage is not None and not any(count.usage.counts):
         count.usage = None  # some write zeros on failed calls; nobody counted anything
-    gaps = _span_gaps(span, count, provider, operation, tier)
-    if provider == "aws.bedrock" and "." not in model and ":" not in model:
-        gaps += ("region",)  # the model's prefix says where it ran, and this emitter cut it off
-    billed = sold(provider, operation, api)
     return ModelCall(
         dialect=form.dialect,
         kind=kind,
@@ -153,7 +167,7 @@ def build(
         usage=count.usage,
         invalid_usage=count.invalid,
         usage_convention=count.convention if count.usage is not None else "",
-        usage_gaps=tuple(gap for gap in dict.fromkeys(gaps) if gap in billed),
+        usage_gaps=_span_gaps(span, count, known, (operation, model, tier)),
         service_tier=tier,
         speed=raw.speed if raw else "",
         region=raw.region if raw else "",
@@ -166,23 +180,37 @@ def build(
 
 
 def _api(response_id: str) -> str:
-    return next((api for prefix, api in _API_BY_ID if response_id.startswith(prefix)), "")
+    if response_id.startswith("chatcmpl-"):
+        return "chat_completions"
+    return "responses" if response_id.startswith("resp_") else ""
 
 
-def _raw_count(raw: ProviderUsage) -> _Count:
-    return _Count(raw.usage, "raw", raw.invalid_usage, raw.gaps)
+@functools.lru_cache(maxsize=1024)
+def _known(scope: str, version: str, provider: str, operation: str, api: str) -> _Known:
+    row = emitter(scope, provider, api, version)
+    billed = sold(provider, operation, api)
+    return _Known(
+        row=row,
+        billed=billed,
+        gaps=tuple((gap, _SHOWN_BY[gap]) for gap in row.gaps if gap in billed),
+        always=tuple(gap for gap in row.always if gap in billed),
+        mended=bool(row.thoughts or row.false_zeros),
+        lifetime=_LIFETIMES.get(provider, ""),
+        in_prefix=provider == "aws.bedrock",
+    )
 
 
-def _count(span: SpanView, form: Form, known: Emitter, exclusive: bool) -> _Count:
+def _count(span: SpanView, form: Form, known: _Known, exclusive: bool) -> _Count:
     totals, invalid = read_totals(span.attributes, form.names)
-    if known.counted and _streamed(span) and known.counted not in span.attributes:
+    row = known.row
+    if row.counted and _streamed(span) and row.counted not in span.attributes:
         totals = {}  # the emitter's own guess: nobody reported usage
-    if known.thoughts or known.false_zeros:
-        _mend(totals, known)
-    gaps = tuple(gap for gap in known.gaps if not any(shown in totals for shown in _SHOWN_BY[gap])) + known.always
-    if known.finish and totals and span.status_code != "error" and known.finish not in span.attributes:
+    if known.mended:
+        _mend(totals, row)
+    gaps = tuple([gap for gap, shown_by in known.gaps if shown_by.isdisjoint(totals)]) + known.always
+    if row.finish and totals and span.status_code != "error" and row.finish not in span.attributes:
         gaps += ("output",)
-    usage, convention, impossible = disjoint(totals, exclusive=exclusive or known.exclusive)
+    usage, convention, impossible = disjoint(totals, exclusive=exclusive or row.exclusive)
     return _Count(usage if totals else None, convention, invalid + impossible, gaps)
 
 
@@ -202,22 +230,24 @@ def _streamed(span: SpanView) -> bool:
     return span.attributes.get("gen_ai.request.stream") is True
 
 
-def _span_gaps(span: SpanView, count: _Count, provider: str, operation: str, tier: str) -> tuple[str, ...]:
+def _span_gaps(span: SpanView, count: _Count, known: _Known, what: tuple[str, str, str]) -> tuple[str, ...]:
     """Give what this one span hides, beyond what its emitter always does."""
+    operation, model, tier = what
     gaps, usage = count.gaps, count.usage
     if tier and "service_tier" in gaps:
         gaps = tuple(gap for gap in gaps if gap != "service_tier")
-    if usage is None:
-        return gaps
-    lifetime = _LIFETIMES.get(provider)
-    if lifetime and usage.cache_write_tokens and getattr(usage, lifetime) is None:
-        gaps += ("cache_write_ttl",) if count.convention != "raw" or lifetime == "cache_write_1h_tokens" else ()
-    if usage.input_tokens is not None and usage.output_tokens is None and operation != "embeddings":
-        gaps += ("output",)  # an abandoned stream: what was billed for its answer is not known
-    asked = read_text(span.attributes, *_REQUESTED_TIER)
-    if asked not in ("", "auto", "default") and not tier:
-        gaps += ("service_tier",)
-    return gaps
+    extra = []
+    if usage is not None:
+        if usage.cache_write_tokens and known.lifetime and getattr(usage, known.lifetime) is None:
+            if count.convention != "raw" or known.lifetime == "cache_write_1h_tokens":
+                extra.append("cache_write_ttl")
+        if usage.output_tokens is None and usage.input_tokens is not None and operation != "embeddings":
+            extra.append("output")  # an abandoned stream: what was billed for its answer is not known
+    if not tier and read_text(span.attributes, *_REQUESTED_TIER) not in ("", "auto", "default"):
+        extra.append("service_tier")
+    if known.in_prefix and "." not in model and ":" not in model:
+        extra.append("region")  # the model's prefix says where it ran, and this emitter cut it off
+    return gaps + tuple(gap for gap in extra if gap in known.billed and gap not in gaps) if extra else gaps
 
 
 def _reported_cost(span: SpanView, form: Form, raw: ProviderUsage | None) -> Decimal | None:
@@ -225,10 +255,10 @@ def _reported_cost(span: SpanView, form: Form, raw: ProviderUsage | None) -> Dec
         return raw.provider_cost_usd
     attributes = span.attributes
     # semantic-conventions-genai#443: only source=provider is the provider's own amount, and only dollars are ours.
-    if read_text(attributes, "gen_ai.usage.cost.source") == "provider":
-        if read_text(attributes, "gen_ai.usage.cost.currency") in ("", "USD"):
+    if "gen_ai.usage.cost.source" in attributes:
+        given = read_text(attributes, "gen_ai.usage.cost.source"), read_text(attributes, "gen_ai.usage.cost.currency")
+        if given in (("provider", ""), ("provider", "USD")):
             return read_decimal(attributes, "gen_ai.usage.cost.amount")
-        return None
     return read_decimal(attributes, *form.cost) or None
 
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from otel_llmcost.dialects.form import Form, Kind, build
 from otel_llmcost.dialects.provider_usage import read_usage
-from otel_llmcost.dialects.raw import at, parse_json, parse_repr
+from otel_llmcost.dialects.raw import MAX_JSON, at, parse_json, parse_repr
 from otel_llmcost.dialects.reading import read_text
 from otel_llmcost.dialects.sellers import seller
 from otel_llmcost.dialects.semconv import OPERATIONS as CONVENTIONS
@@ -67,7 +67,10 @@ def read(span: SpanView) -> ModelCall | None:
 
 
 def _from_cache(span: SpanView) -> bool:
-    return bool(at(parse_json(span.attributes.get("hidden_params"))).get("cache_key"))
+    hidden = span.attributes.get("hidden_params")
+    if not isinstance(hidden, str) or len(hidden) > MAX_JSON or '"cache_key": "' not in hidden:
+        return False
+    return bool(at(parse_json(hidden)).get("cache_key"))
 
 
 def _provider(span: SpanView) -> str:

@@ -8,6 +8,7 @@ they name the model asked for, and fetching a stored response names none. Turn a
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from otel_llmcost.dialects.form import Form, Kind, build
@@ -21,6 +22,7 @@ __all__ = ["FORM", "SCOPES", "claims", "read"]
 
 SCOPES: Final = ("logfire.",)
 FORM: Final = Form(dialect="logfire", response_id=("gen_ai.response.id", "response_id"), cost=("operation.cost",))
+_DAY_S: Final = 86_400
 
 
 def claims(span: SpanView) -> bool:
@@ -34,7 +36,8 @@ def read(span: SpanView) -> ModelCall | None:
     if found is None:
         return None
     kind, operation = found
-    return build(span, FORM, kind=kind, operation=operation, raw=_raw(span))
+    call = build(span, FORM, kind=kind, operation=operation, raw=_raw(span))
+    return replace(call, stream_began_unix_ns=began) if (began := _stream_began(span)) else call
 
 
 def _operation(span: SpanView) -> tuple[Kind, str] | None:
@@ -44,6 +47,14 @@ def _operation(span: SpanView) -> tuple[Kind, str] | None:
     if read_text(attributes, "gen_ai.request.model"):
         return "request", "chat"
     return ("free", "fetch_response") if read_text(attributes, "gen_ai.response.id") else None
+
+
+def _stream_began(span: SpanView) -> int:
+    """Give when the stream began that a log span tells the end and the usage of; 0 for any other span."""
+    took = span.attributes.get("duration")
+    if span.attributes.get("logfire.span_type") != "log" or not isinstance(took, float) or not 0 <= took < _DAY_S:
+        return 0
+    return span.start_unix_ns - int(took * 10**9)
 
 
 def _raw(span: SpanView) -> ProviderUsage | None:

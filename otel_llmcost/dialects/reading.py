@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Final, Literal, TypeAlias
 
-from otel_llmcost.model import MAX_COUNT, Attributes, SpanView, Usage
+from otel_llmcost.model import COUNTS, MAX_COUNT, Attributes, SpanView, Usage
 
 __all__ = [
     "MAX_TEXT",
@@ -78,7 +78,7 @@ def read_text(attributes: Attributes, *names: str) -> str:
     """Give the first of `names` that holds non-empty text, stripped and cut; else ""."""
     for name in names:
         value = attributes.get(name)
-        if isinstance(value, str) and (text := value[:MAX_TEXT].strip()):
+        if isinstance(value, str) and (text := (value if len(value) <= MAX_TEXT else value[:MAX_TEXT]).strip()):
             return text
     return ""
 
@@ -110,7 +110,7 @@ def read_status(span: SpanView) -> tuple[Literal["success", "error", "timeout", 
     some emitters write `error` on successful calls.
     """
     named = read_text(span.attributes, "error.type")
-    if span.status_code != "error" and not named:
+    if not named and span.status_code != "error":
         return "success", ""
     kind = named or (span.exception_type or "")[:MAX_TEXT]
     folded = kind.lower().replace("_", "").replace(" ", "")
@@ -121,6 +121,16 @@ def read_status(span: SpanView) -> tuple[Literal["success", "error", "timeout", 
     return "error", kind
 
 
+_SET_COUNTS: Final = tuple(getattr(Usage, name).__set__ for name in COUNTS)
+_MODALITIES: Final = frozenset({"audio_input", "cached_audio", "audio_output", "image_input", "image_output"})
+_LIFETIMES: Final = frozenset({"cache_write_5m", "cache_write_1h", "cache_write_12h"})
+_REST: Final = (
+    "cached_audio", "audio_output", "image_input", "image_output",
+    "web_search_calls", "file_search_calls", "code_execution_calls",
+)  # fmt: skip
+"""Totals in the order of the last counts of `Usage`, between fresh audio and reasoning."""
+
+
 def disjoint(totals: Totals, *, exclusive: bool) -> tuple[Usage, Convention, tuple[str, ...]]:
     """
     Turn overlapping totals into counts that never overlap.
@@ -128,48 +138,39 @@ def disjoint(totals: Totals, *, exclusive: bool) -> tuple[Usage, Convention, tup
     Returns (usage, convention, impossible), where `impossible` says which part is larger than its whole.
     """
     get = totals.get
-    cached, written = get("cached"), _written(totals)
-    audio, cached_audio, image = get("audio_input", 0), get("cached_audio", 0), get("image_input", 0)
+    fresh, output, reasoning = get("input"), get("output"), get("reasoning")
+    cached, written, hour, half_day = get("cached"), get("cache_write"), get("cache_write_1h"), get("cache_write_12h")
+    if not written and not _LIFETIMES.isdisjoint(totals):
+        # Some give the lifetimes alone, and LangChain gives 0 beside them.
+        written = sum(get(name, 0) for name in _LIFETIMES)
     convention: Convention = "exclusive" if exclusive else "inclusive"
-    fresh = get("input")
     if fresh is not None:
         taken = 0 if exclusive else (cached or 0) + (written or 0)
         if taken > fresh:
             convention, taken = "inferred_exclusive", 0
-        fresh += get("tool_prompt", 0) - taken - (audio - cached_audio) - image
-    output, thoughts = get("output"), get("thoughts")
-    if thoughts is not None:
-        output = (output or 0) + thoughts
-    parts = {
-        "input_tokens": fresh,
-        "cached_input_tokens": _less(cached, cached_audio),
-        "cache_write_tokens": _less(written, get("cache_write_1h", 0) + get("cache_write_12h", 0)),
-        "cache_write_1h_tokens": get("cache_write_1h"),
-        "cache_write_12h_tokens": get("cache_write_12h"),
-        "output_tokens": _less(output, get("audio_output", 0) + get("image_output", 0)),
-        "audio_input_tokens": _less(get("audio_input"), cached_audio),
-        "cached_audio_input_tokens": get("cached_audio"),
-        "audio_output_tokens": get("audio_output"),
-        "image_input_tokens": get("image_input"),
-        "image_output_tokens": get("image_output"),
-        "web_search_calls": get("web_search_calls"),
-        "file_search_calls": get("file_search_calls"),
-        "code_execution_calls": get("code_execution_calls"),
-        "reasoning_tokens": get("reasoning") if thoughts is None else thoughts,
-    }
-    impossible = tuple(
-        f"{name}={part}: a part is larger than its whole" for name, part in parts.items() if (part or 0) < 0
-    )
-    return Usage(**parts), convention, impossible
+        fresh += get("tool_prompt", 0) - taken
+    if (thoughts := get("thoughts")) is not None:
+        output, reasoning = (output or 0) + thoughts, thoughts
+    if written and (hour or half_day):
+        written -= (hour or 0) + (half_day or 0)
+    audio = get("audio_input")
+    if not _MODALITIES.isdisjoint(totals):
+        spoken, drawn = get("cached_audio", 0), get("image_input", 0)
+        audio = _less(audio, spoken)
+        fresh, cached = _less(fresh, (audio or 0) + drawn), _less(cached, spoken)
+        output = _less(output, get("audio_output", 0) + get("image_output", 0))
+    counts = (fresh, cached, written, hour, half_day, output, audio, *map(get, _REST), reasoning)
+    usage = object.__new__(Usage)
+    for set_count, count in zip(_SET_COUNTS, counts, strict=True):
+        set_count(usage, count)  # a third of what the frozen constructor takes
+    if (fresh or 0) < 0 or (cached or 0) < 0 or (written or 0) < 0 or (output or 0) < 0 or (audio or 0) < 0:
+        return usage, convention, _impossible(usage)
+    return usage, convention, ()
 
 
-def _written(totals: Totals) -> int | None:
-    written = totals.get("cache_write")
-    if written:
-        return written
-    # Some give the lifetimes alone, and LangChain gives 0 beside them.
-    lifetimes = [n for name in ("5m", "1h", "12h") if (n := totals.get(f"cache_write_{name}")) is not None]
-    return sum(lifetimes) if lifetimes else written
+def _impossible(usage: Usage) -> tuple[str, ...]:
+    counts = zip(COUNTS, usage.counts, strict=True)
+    return tuple(f"{name}={count}: a part is larger than its whole" for name, count in counts if (count or 0) < 0)
 
 
 def _less(whole: int | None, part: int) -> int | None:

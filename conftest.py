@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from sybil import Sybil
-from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+from sybil import Example, Sybil
+from sybil.evaluators.python import PythonEvaluator
+from sybil.parsers.markdown import CodeBlockParser, SkipParser
+from sybil.region import Lexeme
 
 SETTINGS = ("OTEL_", "OPENAI_", "ANTHROPIC_", "AZURE_OPENAI_")
 """Ours (OTEL_LLMCOST_) and OpenTelemetry's, and those of the clients that the tests drive."""
@@ -33,16 +36,30 @@ def empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
-@pytest.fixture
-def example_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def example_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """
-    Run an example in a folder of its own: what it writes by relative path is gone afterwards.
+    Run a document's examples in a folder of its own: what they write by relative path is gone afterwards.
     """
-    monkeypatch.chdir(tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("examples"))
+        yield
+
+
+class _Examples(PythonEvaluator):
+    """
+    Runs an example; a ledger that it puts where a service would have it goes into the example's own folder.
+    """
+
+    def __call__(self, example: Example) -> None:
+        source = example.parsed
+        here = source.replace("/var/lib/llmcost", str(Path.cwd() / "ledger"))
+        example.region.parsed = Lexeme(here, source.offset, source.line_offset)
+        super().__call__(example)
 
 
 pytest_collect_file = Sybil(
-    parsers=[PythonCodeBlockParser(), SkipParser()],
+    parsers=[CodeBlockParser("python", _Examples()), SkipParser()],
     patterns=["README.md", "docs/*.md"],
     fixtures=["empty_environment", "example_folder"],
 ).pytest()

@@ -36,6 +36,11 @@ def demo(context: click.Context, folder: Path, no_serve: bool) -> None:
     The real openai and anthropic clients, with their OpenTelemetry instrumentation, talk to a provider simulator on
     this machine; nothing leaves it, and no key is needed. Each request is priced, stored in an embedded ClickHouse
     and reported.
+
+    \b
+    Examples:
+      otel-llmcost demo
+      otel-llmcost demo --folder /tmp/llmcost-demo
     """
     click.echo("Loading the openai and anthropic clients", err=True)
     count = run.count_requests()

@@ -14,7 +14,14 @@ __all__ = ["schema"]
 
 @click.group()
 def schema() -> None:
-    """Create or inspect the ledger's tables."""
+    """
+    Create or inspect the ledger's tables.
+
+    \b
+    Examples:
+      otel-llmcost schema status
+      otel-llmcost schema apply --dsn https://writer:secret@clickhouse.example.com:8443/llmcost
+    """
 
 
 @schema.command()

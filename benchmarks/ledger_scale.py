@@ -26,7 +26,7 @@ from otel_llmcost.ledger.row import request_row
 from otel_llmcost.model import Attempt, ModelCall, Owner, Priced, RateContent, Request, SpanView, Usage
 from otel_llmcost.reports import requests, spend
 
-CUSTOMER = "cus_B27DFFE2"
+CUSTOMER = "cus_3A743632"
 FIRST = date(2026, 8, 24)
 DAYS = 90
 GENERATE = """
@@ -156,17 +156,23 @@ def measure_reports(ledger: Ledger, rows: int) -> None:
 
 
 def measure_inserts(ledger: Ledger) -> None:
-    ledger.insert("llm_requests", payload(8_192, -1), token="first: an engine warms up")
+    ledger.insert("llm_requests", payload(8_192, -1), token="warm")  # noqa: S106  # no password
     for size in (8_192, 65_536):
         payloads = [payload(size, number) for number in range(4)]
-        cpu, wall = time.process_time(), time.perf_counter()
-        for number, content in enumerate(payloads):
-            ledger.insert("llm_requests", content, token=f"{size}-{number}")
-        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-        rows = size * len(payloads)
-        width = len(payloads[0]) / size
-        print(f"insert of {size:,} rows with all rollups: {rows / cpu:,.0f} rows per CPU-second, {rows / wall:,.0f} per second"
-              f" ({width:.0f} bytes of JSON a row)")  # fmt: skip
+        cpu_seconds, seconds = min(insert_all(ledger, payloads, f"{size}-{turn}") for turn in range(3))
+        rows, width = size * len(payloads), len(payloads[0]) / size
+        print(
+            f"insert of {size:,} rows with all rollups: {rows / cpu_seconds:,.0f} rows per CPU-second, "
+            f"{rows / seconds:,.0f} per second ({width:.0f} bytes of JSON a row); best of 3"
+        )
+
+
+def insert_all(ledger: Ledger, payloads: list[bytes], name: str) -> tuple[float, float]:
+    """Insert; give the CPU seconds of the whole process, merges included, and the seconds."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    for number, content in enumerate(payloads):
+        ledger.insert("llm_requests", content, token=f"{name}-{number}")
+    return time.process_time() - cpu, time.perf_counter() - wall
 
 
 def payload(rows: int, number: int) -> bytes:

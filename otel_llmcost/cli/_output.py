@@ -12,12 +12,12 @@ from typing import Final
 import click
 import orjson
 
-__all__ = ["FORMATS", "Column", "Note", "print_csv", "print_json", "print_markdown", "print_table"]
+__all__ = ["FORMATS", "Column", "Number", "print_csv", "print_facts", "print_json", "print_markdown", "print_table"]
 
 FORMATS: Final = ("table", "json", "csv", "markdown")
-Note = str
 _GAP: Final = "  "
 _NARROWEST: Final = 8
+_ENDLESS: Final = 10**6
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +30,26 @@ class Column:
     """On a narrow terminal, columns with the lowest `keep` go first; those with 9 stay."""
 
 
-def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, notes: Sequence[Note] = ()) -> None:
+def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, notes: Sequence[str] = ()) -> None:
     """Print aligned text that fits the terminal; when piped, nothing is cut or left out."""
     cleaned = [[_printable(cell) for cell in row] for row in rows]
-    kept, widths = _fit(columns, cleaned, shutil.get_terminal_size().columns if sys.stdout.isatty() else 10**6)
-    titles = [column.title for column in columns]
-    for row in [titles, *cleaned] if any(titles) else cleaned:
+    kept, widths = _fit(columns, cleaned, _width())
+    for row in [[column.title for column in columns], *cleaned]:
         cells = (_cell(row[index], widths[index], columns[index].right) for index in kept)
         click.echo(_GAP.join(cells).rstrip())
     for note in notes:
         click.echo(_printable(note))
 
 
-def print_markdown(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, notes: Sequence[Note] = ()) -> None:
+def print_facts(facts: Sequence[tuple[str, str]]) -> None:
+    """Print names and what is said about each, wrapped to the terminal: nothing is cut."""
+    indent = max((len(name) for name, _ in facts), default=0) + len(_GAP)
+    for name, text in facts:
+        said = click.wrap_text(_printable(text), _width(), name.ljust(indent), " " * indent)
+        click.echo(said)
+
+
+def print_markdown(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, notes: Sequence[str] = ()) -> None:
     """Print a Markdown table."""
     _print_markdown_row([column.title for column in columns])
     _print_markdown_row(["---:" if column.right else "---" for column in columns])
@@ -66,6 +73,11 @@ def print_csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 def print_json(content: object) -> None:
     """Print JSON, indented."""
     click.echo(orjson.dumps(content, option=orjson.OPT_INDENT_2).decode())
+
+
+def _width() -> int:
+    """Give the columns of the terminal; when piped, as many as are wanted."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else _ENDLESS
 
 
 def _fit(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> tuple[list[int], list[int]]:

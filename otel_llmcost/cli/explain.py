@@ -10,7 +10,7 @@ from decimal import Decimal
 import click
 
 from otel_llmcost.cli._options import dsn_option
-from otel_llmcost.cli._output import Column, print_json, print_table
+from otel_llmcost.cli._output import Column, print_facts, print_json, print_table
 from otel_llmcost.reports import ExplainedRequest
 from otel_llmcost.reports import explain as find_explained
 from otel_llmcost.reports.money import exact_usd
@@ -52,7 +52,7 @@ def explain(id: str, format: str, dsn: str | None) -> None:
 def _print(found: ExplainedRequest) -> None:
     row = found.row
     click.echo(f"{_instant(row['timestamp'])}  {row['provider']} {row['model']}  {_cost(row)}")
-    print_table([Column(""), Column("")], [[name, text] for name, text in _facts(found) if text])
+    print_facts([(name, text) for name, text in _facts(found) if text])
     if found.lines:
         click.echo()
         print_table(_ARITHMETIC, list(_arithmetic(found)))
@@ -73,7 +73,7 @@ def _print(found: ExplainedRequest) -> None:
 _ARITHMETIC = [
     Column("Count"),
     Column("Quantity", right=True),
-    Column("Unit price", right=True),
+    Column("Price", right=True),
     Column("Unit"),
     Column("Cost", right=True),
 ]
@@ -82,7 +82,9 @@ _ARITHMETIC = [
 def _arithmetic(found: ExplainedRequest) -> Iterator[list[str]]:
     for line in found.lines:
         price = "no rate" if line.unit_price is None else f"${line.unit_price}"
-        unit = line.unit if line.tier is None else f"{line.unit}, above {line.tier:,} input"
+        unit = line.unit.removesuffix(" tokens")
+        if line.tier is not None:
+            unit += f", above {line.tier:,} of input"
         cost = "not known" if line.cost_usd is None else f"${exact_usd(line.cost_usd)}"
         yield [line.count, f"{line.quantity:,}", price, unit, cost]
     yield ["Total", "", "", "", _cost(found.row)]

@@ -64,7 +64,7 @@ def requests(
         show(
             _TABLE,
             [_cells(row) for row in rows],
-            notes=["Why one cost that: otel-llmcost explain ID"] if rows else ["None."],
+            notes=["Why one cost what it did: otel-llmcost explain SPAN_ID"] if rows else ["None."],
         )
 
 
@@ -85,7 +85,7 @@ _TABLE = [
 def _cells(row: RequestRow) -> list[str]:
     status = row.status if row.attempt_kind == "initial" else f"{row.status} ({row.attempt_kind})"
     return [
-        f"{row.timestamp:%m-%d %H:%M:%S}",
+        f"{row.timestamp:%Y-%m-%d %H:%M:%S}",
         row.team,
         row.feature,
         row.customer_id,

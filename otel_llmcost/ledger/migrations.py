@@ -53,8 +53,10 @@ def apply(ledger: Ledger) -> list[str]:
     _create_database(ledger)
     migrations = status(ledger)
     if edited := [migration.name for migration in migrations if migration.state == "edited"]:
+        more = f" and {len(edited) - 1} more" if len(edited) > 1 else ""
         raise SchemaError(
-            f"{', '.join(edited)} changed after it was applied: restore the file, and write a new one instead"
+            f"{edited[0]}{more} changed after it was applied to {ledger.dsn}: use the version of otel-llmcost that "
+            "applied it, or write a new file instead of editing one"
         )
     pending = [migration.name for migration in migrations if migration.state == "pending"]
     for name in pending:

@@ -75,7 +75,7 @@ class ClickHouseSpanExporter(SpanExporter):
         self.journal_dir = self._dsn.journal_dir(self.settings)
         self.fingerprint = self._dsn.fingerprint
         """Of the ledger: its segments name it, and only a shipper of the same ledger takes them."""
-        self.meter = Meter(pricer or Pricer.from_settings(self.settings), Charging())
+        self.meter = Meter(pricer or Pricer.from_settings(self.settings), Charging(), gateways=self.settings.gateways)
         """What reads, prices and decides here; the processor shares it."""
         self.owners = OwnerReader(self.settings)
         self.resource: Attributes = dict(Resource.create().attributes)
@@ -158,8 +158,10 @@ class ClickHouseSpanExporter(SpanExporter):
 
     def append(self, table: str, unix_ns: int, row: Mapping[str, object]) -> None:
         """Journal one row of `table`, in the segment of the month of `unix_ns`. Raises `JournalError`."""
-        self._journal.append(table, month_of(unix_ns), orjson.dumps(row))
-        self._maintenance.wake()
+        try:
+            self._journal.append(table, month_of(unix_ns), orjson.dumps(row))
+        finally:
+            self._maintenance.wake()  # a full journal needs its maintenance most
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Seal and sync the journal and, for a server ledger, ship it. True when all of that happened in time."""
@@ -174,10 +176,11 @@ class ClickHouseSpanExporter(SpanExporter):
         if self.closed:
             return
         self.closed = True
-        self._maintenance.stop()
+        deadline = time.monotonic() + _EXIT_S
+        self._maintenance.stop(_EXIT_S / 2)
         self._journal.close()
         if self._shipper is not None:
-            self._shipper.stop(_EXIT_S)
+            self._shipper.stop(max(0.0, deadline - time.monotonic()))
 
     def restart(self) -> None:
         """Start afresh in a forked child: it has none of its parent's spans, threads or segments."""

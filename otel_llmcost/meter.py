@@ -7,13 +7,14 @@ comes from and where a row goes; what lies between is here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from otel_llmcost import dialects
 from otel_llmcost.charging import Charging, Outcome, SpanKey
 from otel_llmcost.counters import COUNTERS
-from otel_llmcost.model import Attempt, ModelCall, Owner, Price, Request, SpanView, Unpriced
+from otel_llmcost.model import Attempt, Duplicate, ModelCall, Owner, Price, Request, SpanView, Unpriced
 from otel_llmcost.pricing import Pricer
 
 __all__ = ["Meter"]
@@ -29,11 +30,13 @@ class Meter:
     Args:
         pricer: where prices come from.
         charging: what is remembered about earlier spans.
+        gateways: hosts (`.suffix` for all below one) whose requests a meter of their own charges.
     """
 
-    def __init__(self, pricer: Pricer, charging: Charging) -> None:
+    def __init__(self, pricer: Pricer, charging: Charging, *, gateways: Iterable[str] = ()) -> None:
         self._pricer = pricer
         self._charging = charging
+        self._gateways = tuple(gateways)
 
     def restart(self) -> None:
         """Forget earlier spans: after a fork."""
@@ -58,6 +61,9 @@ class Meter:
         declared: str | None = None,
     ) -> tuple[Outcome, ...]:
         """Price and decide a call that is already read."""
+        if self._gateways and _is_one_of(self._gateways, call.price_attributes.get("server.address", "")):
+            COUNTERS.add("duplicates.gateway")
+            return (Duplicate(span=_bare(span), call=call, of_trace_id="", of_span_id="", reason="gateway"),)
         price = self.price(call, span.start_unix_ns)
         candidate = Request(span=_bare(span), call=call, owner=owner, price=price, attempt=_UNDECIDED)
         outcomes = self._charging.decide(candidate, ancestors=ancestors, declared=declared)
@@ -72,6 +78,12 @@ class Meter:
         if call.provider_cost_usd is not None and isinstance(price, Unpriced):
             return replace(price, status="provider_reported")
         return price
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_one_of(gateways: tuple[str, ...], host: str) -> bool:
+    host = host.lower().rstrip(".")
+    return any(host.endswith(gateway) if gateway.startswith(".") else host == gateway for gateway in gateways)
 
 
 def _bare(span: SpanView) -> SpanView:

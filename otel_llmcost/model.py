@@ -286,7 +286,7 @@ class Duplicate:
     of_trace_id: str
     of_span_id: str
     reason: str
-    """response_id, ancestry, aggregate, free, or recorded."""
+    """response_id, ancestry, totals, same_span, aggregate, free or gateway."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

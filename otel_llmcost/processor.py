@@ -81,7 +81,9 @@ class LLMCostSpanProcessor(SpanProcessor):
             self._meter = exporter.meter
         else:
             self._meter = Meter(
-                pricer or Pricer.from_settings(self._settings), Charging(can_adjust=exporter is not None)
+                pricer or Pricer.from_settings(self._settings),
+                Charging(can_adjust=exporter is not None),
+                gateways=self._settings.gateways,
             )
         self._open: dict[tuple[int, int], _Open] = {}
         guard_propagation(self._settings)

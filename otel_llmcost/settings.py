@@ -46,6 +46,9 @@ class Settings:
     internal_hosts: tuple[str, ...] = ()
     """`OTEL_LLMCOST_INTERNAL_HOSTS`. Hosts, besides internal-looking ones, that may receive owners:
     `api.example.com,.example.net`."""
+    gateways: tuple[str, ...] = ()
+    """`OTEL_LLMCOST_GATEWAYS`. Hosts of LLM gateways that are metered themselves, as in `internal_hosts`: a request to
+    one of them is the gateway's to charge, and takes its owner along."""
     guard_propagation: bool = True
     """`OTEL_LLMCOST_GUARD_PROPAGATION`. Keep owners out of requests to hosts that are not internal. Default true."""
     max_owner_values: int = 10_000
@@ -125,6 +128,7 @@ _READERS = {
     "baggage_keys": _read_map,
     "trust_inbound": _read_bool,
     "internal_hosts": _read_list,
+    "gateways": _read_list,
     "guard_propagation": _read_bool,
     "max_owner_values": _read_int,
 }

@@ -19,7 +19,6 @@ from otel_llmcost.journal.writer import Journal
 __all__ = ["Maintenance"]
 
 _PERIOD_S: Final = 1.0
-_EXIT_S: Final = 2.0
 _logger = logging.getLogger("otel_llmcost")
 
 
@@ -52,12 +51,12 @@ class Maintenance:
         if self._thread is None:
             self._start()
 
-    def stop(self) -> None:
-        """End the thread, within 2 seconds."""
+    def stop(self, timeout_seconds: float) -> None:
+        """End the thread, or leave it behind after `timeout_seconds`: it is a daemon."""
         self._stop.set()
         self._written.set()
         if self._thread is not None:
-            self._thread.join(_EXIT_S)
+            self._thread.join(timeout_seconds)
 
     def complain(self, error: JournalError) -> None:
         """Log an error of the journal, once for each message."""

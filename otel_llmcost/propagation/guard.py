@@ -60,7 +60,7 @@ class OwnerGuard(TextMapPropagator):
 
     def __init__(self, wrapped: TextMapPropagator, settings: Settings) -> None:
         self.wrapped = wrapped
-        self._internal = InternalHosts(settings.internal_hosts)
+        self._internal = InternalHosts((*settings.internal_hosts, *settings.gateways))
         self._mapped = frozenset(settings.baggage_keys)
         self._withholds = settings.guard_propagation
         self._trusts = settings.trust_inbound

@@ -3,6 +3,7 @@
 from otel_llmcost.reports.dimensions import DIMENSIONS
 from otel_llmcost.reports.explain import ExplainedRequest, explain
 from otel_llmcost.reports.period import Period
+from otel_llmcost.reports.quantiles import Quantiles, cost_quantiles
 from otel_llmcost.reports.requests import RequestRow, requests
 from otel_llmcost.reports.spend import Measures, Report, SpendRow, spend
 
@@ -11,9 +12,11 @@ __all__ = [
     "ExplainedRequest",
     "Measures",
     "Period",
+    "Quantiles",
     "Report",
     "RequestRow",
     "SpendRow",
+    "cost_quantiles",
     "explain",
     "requests",
     "spend",

@@ -64,7 +64,7 @@ class InternalHosts:
 def _entry(text: str, entry: str) -> Host:
     if (host := _read(text)) is None or (entry.startswith(".") and not isinstance(host, str)):
         raise SettingsError(
-            f"OTEL_LLMCOST_INTERNAL_HOSTS or OTEL_LLMCOST_GATEWAYS has {entry!r}: write a host name or address without scheme and port, or"
+            f"OTEL_LLMCOST_INTERNAL_HOSTS (or _GATEWAYS) has {entry!r}: write a host name or address without scheme and port, or"
             " .example.net for every host below it"
         )
     return host

@@ -182,7 +182,7 @@ def test_an_entry_that_is_no_host_is_refused(entry: str):
     """
     A listed entry that could never match raises SettingsError that names the variable and the accepted form.
     """
-    with pytest.raises(SettingsError, match=r"OTEL_LLMCOST_INTERNAL_HOSTS has .*write a host name"):
+    with pytest.raises(SettingsError, match=r"OTEL_LLMCOST_INTERNAL_HOSTS \(or _GATEWAYS\) has .*write a host name"):
         InternalHosts([entry])
 
 

@@ -90,10 +90,11 @@ QUESTIONS: list[tuple[tuple[str, ...], dict[str, str], int | None]] = [
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 5_000_000])
-    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--folder", type=Path, help="a new one, kept afterwards")
     arguments = parser.parse_args()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="llmcost-scale-"))
-    shutil.rmtree(folder, ignore_errors=True)
+    if arguments.folder and folder.exists():
+        parser.error(f"{folder} is there already")
     with connect(f"chdb://{folder}") as ledger:
         migrations.apply(ledger)
         measure_inserts(ledger)
@@ -124,8 +125,7 @@ def generate(ledger: Ledger, rows: int, there: int) -> None:
         count = min(step, rows - there - start)
         parameters = {"rows": rows - there, "start": start, "count": count}
         ledger.command(GENERATE.replace("number, 1)", f"number, {there + 1})"), parameters, what="generate")
-    for table in ("llm_requests", *rollups(ledger)):
-        ledger.command("OPTIMIZE TABLE {table:Identifier} FINAL", {"table": table}, what="merge")
+    merge(ledger)
     print(f"\n{rows:,} requests, generated and merged in {time.perf_counter() - started:.0f} s")
 
 
@@ -156,23 +156,37 @@ def measure_reports(ledger: Ledger, rows: int) -> None:
 
 
 def measure_inserts(ledger: Ledger) -> None:
+    """Inserts alone, with merges held back; then what merging them costs, so that nothing is left out."""
     ledger.insert("llm_requests", payload(8_192, -1), token="warm")  # noqa: S106  # no password
     for size in (8_192, 65_536):
         payloads = [payload(size, number) for number in range(4)]
-        cpu_seconds, seconds = min(insert_all(ledger, payloads, f"{size}-{turn}") for turn in range(3))
-        rows, width = size * len(payloads), len(payloads[0]) / size
+        ledger.command("SYSTEM STOP MERGES", what="hold merges back")
+        turns = [insert_all(ledger, payloads, f"{size}-{turn}") for turn in range(3)]
+        ledger.command("SYSTEM START MERGES", what="let merges go on")
+        cpu = time.process_time()
+        merge(ledger)
+        rows = size * len(payloads)
+        merging = (time.process_time() - cpu) / rows / len(turns)
+        cpu, wall = min(turns)
         print(
-            f"insert of {size:,} rows with all rollups: {rows / cpu_seconds:,.0f} rows per CPU-second, "
-            f"{rows / seconds:,.0f} per second ({width:.0f} bytes of JSON a row); best of 3"
+            f"insert of {size:,} rows with all rollups: {rows / cpu:,.0f} rows per CPU-second, {rows / wall:,.0f} per "
+            f"second; {1e6 * cpu / rows:.1f} us CPU a row, and {1e6 * merging:.1f} to merge it once; "
+            f"{len(payloads[0]) / size:.0f} bytes of JSON a row; best of {len(turns)}"
         )
 
 
 def insert_all(ledger: Ledger, payloads: list[bytes], name: str) -> tuple[float, float]:
-    """Insert; give the CPU seconds of the whole process, merges included, and the seconds."""
+    """Insert; give the CPU seconds of the whole process, and the seconds."""
     cpu, wall = time.process_time(), time.perf_counter()
     for number, content in enumerate(payloads):
         ledger.insert("llm_requests", content, token=f"{name}-{number}")
     return time.process_time() - cpu, time.perf_counter() - wall
+
+
+def merge(ledger: Ledger) -> None:
+    """Merge every table to one part a month."""
+    for table in ("llm_requests", *rollups(ledger)):
+        ledger.command("OPTIMIZE TABLE {table:Identifier} FINAL", {"table": table}, what="merge")
 
 
 def payload(rows: int, number: int) -> bytes:

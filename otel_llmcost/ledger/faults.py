@@ -50,7 +50,7 @@ def translate(error: Error, what: str) -> LedgerError:
     An answer without ClickHouse's code is not ClickHouse's answer: a proxy, a captive portal or no server at all.
     """
     if error.code is None or error.code in _RETRY:
-        return LedgerUnavailable(f"could not {what}; it will be tried again: {_first_line(error)}")
+        return LedgerUnavailable(f"could not {what} now: {_first_line(error)}")
     if error.code in _SCHEMA:
         return SchemaError(
             f"could not {what}: {_first_line(error)}. Create the tables with `otel-llmcost schema apply`"

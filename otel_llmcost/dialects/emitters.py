@@ -1,7 +1,7 @@
 """
 What is known about each instrumentation, as data: whose input totals exclude cached tokens, and what each cannot show.
 
-Decided by (scope, version, provider, API), never by arithmetic: "cache is larger than input, so it is exclusive" fails
+Decided by (scope, version, provider), never by arithmetic: "cache is larger than input, so it is exclusive" fails
 when much fresh input meets little cache. Measured by running each emitter, or read in its source; the first matching
 row wins. A row's gaps are what it may hide: a quantity that a span does show, or that its provider does not sell, is no
 gap of that span.
@@ -32,8 +32,6 @@ class Emitter:
 
     scope: str
     provider: str = ""
-    api: str = ""
-    """`openai.api.type`, where an emitter differs by API ("" is any)."""
     since: str = ""
     """First version of the emitter that the row is about; a span without a version has none."""
     exclusive: bool = False
@@ -55,13 +53,14 @@ class Emitter:
 
 EMITTERS: Final = (
     # opentelemetry-instrumentation-genai-openai >= 1.1 (opentelemetry-python-genai): complete, but for tool calls.
-    Emitter("opentelemetry.instrumentation.genai.openai_agents", gaps=ALL_GAPS),
     Emitter("opentelemetry.instrumentation.genai.openai", gaps=("tool_calls",)),
     Emitter(
         "opentelemetry.instrumentation.genai.anthropic",
         gaps=("tool_calls", *_CONTEXT),
         finish="gen_ai.response.finish_reasons",
     ),
+    # Claude Code (code.claude.com/docs/en/monitoring-usage): Anthropic's own counts.
+    Emitter("com.anthropic.claude_code", exclusive=True, gaps=ALL_GAPS),
     # anthropic >= 2 (anthropic-sdk-python, `_otel`), and the server-side spans of Claude's platform.
     Emitter("com.anthropic.", gaps=("tool_calls", "region")),
     # opentelemetry-instrumentation-openai-v2 and genai-openai 1.0: cache is invisible, audio and reasoning too.
@@ -81,8 +80,6 @@ EMITTERS: Final = (
     Emitter("opentelemetry.instrumentation.genai.langchain", gaps=(*_MODALITIES, "tool_calls", *_CONTEXT)),
     # OpenLLMetry (traceloop/openllmetry). Anthropic's placeholder is added to streamed output, and no attribute says
     # that it was a stream; LangChain's cache writes are 0 for Anthropic; Bedrock's model loses its region prefix.
-    Emitter("opentelemetry.instrumentation.openai.v", gaps=ALL_GAPS),
-    Emitter("opentelemetry.instrumentation.openai_agents", gaps=ALL_GAPS),  # and OpenTelemetry's openai-agents-v2
     Emitter("opentelemetry.instrumentation.anthropic", since="0.50", gaps=ALL_GAPS, always=("output",)),
     Emitter("opentelemetry.instrumentation.langchain", "anthropic", gaps=ALL_GAPS, false_zeros=("cache_write",)),
     Emitter("opentelemetry.instrumentation.google_generativeai", gaps=ALL_GAPS, thoughts="total"),
@@ -103,8 +100,6 @@ EMITTERS: Final = (
     Emitter("strands.", "aws.bedrock", exclusive=True, gaps=ALL_GAPS),
     # OpenInference without the response body (OPENINFERENCE_HIDE_OUTPUTS, or an emitter that does not keep it).
     Emitter("openinference.instrumentation.anthropic", gaps=ALL_GAPS, finish="llm.finish_reason"),
-    # Claude Code (code.claude.com/docs/en/monitoring-usage): Anthropic's own counts.
-    Emitter("com.anthropic.claude_code", exclusive=True, gaps=ALL_GAPS),
     # Spring AI hands Anthropic's and Bedrock's totals on.
     Emitter("org.springframework", "anthropic", exclusive=True, gaps=ALL_GAPS),
     Emitter("org.springframework", "aws.bedrock", exclusive=True, gaps=ALL_GAPS),
@@ -117,15 +112,12 @@ _NUMBER: Final = re.compile(r"\d+")
 
 
 @functools.lru_cache(maxsize=1024)
-def emitter(scope: str, provider: str, api: str, version: str) -> Emitter:
-    """Find what is known about an instrumentation scope and version for one provider and API."""
+def emitter(scope: str, version: str, provider: str) -> Emitter:
+    """Find what is known about an instrumentation scope and version for one provider."""
     return next(
         row
         for row in EMITTERS
-        if scope.startswith(row.scope)
-        and row.provider in ("", provider)
-        and row.api in ("", api)
-        and _ordered(row.since) <= _ordered(version)
+        if scope.startswith(row.scope) and row.provider in ("", provider) and _ordered(row.since) <= _ordered(version)
     )
 
 

@@ -70,17 +70,20 @@ class Form:
         "gen_ai.openai.response.service_tier",
         "anthropic.response.service_tier",
     )
+    base_url: tuple[str, ...] = ()
+    """Where a URL says who was asked, if `server.address` does not."""
     cost: tuple[str, ...] = ("gen_ai.usage.cost",)
     """Where the emitter reports what it believes the call cost, in US dollars; 0 there means that it knows no price."""
 
 
 _REQUESTED_TIER: Final = ("openai.request.service_tier", "gen_ai.openai.request.service_tier")
+_OPENAI_LIFETIME: Final = "cache_write_12h_tokens"
 _LIFETIMES: Final = {
     "anthropic": "cache_write_1h_tokens",
     "aws.bedrock": "cache_write_1h_tokens",
     "gcp.vertex_ai": "cache_write_1h_tokens",
-    "openai": "cache_write_12h_tokens",
-    "azure.ai.openai": "cache_write_12h_tokens",
+    "openai": _OPENAI_LIFETIME,
+    "azure.ai.openai": _OPENAI_LIFETIME,
 }
 """Providers that sell more than one cache lifetime -> the count that is None where the emitter did not split them."""
 _SHOWN_BY: Final = {
@@ -144,7 +147,7 @@ def build(
     requested = read_text(attributes, *form.request_model)
     model = (raw.model if raw else "") or read_text(attributes, *form.response_model) or requested
     named = provider or (raw.provider if raw else "") or read_text(attributes, *form.provider)
-    provider = seller(named, read_text(attributes, "server.address"), model)
+    provider = seller(named, _host(span, form), model)
     response_id = (raw.response_id if raw else "") or read_text(attributes, *form.response_id)
     api = read_text(attributes, "openai.api.type") or _api(response_id)
     tier = (raw.service_tier if raw else "") or read_text(attributes, *form.service_tier)
@@ -179,6 +182,13 @@ def build(
     )
 
 
+def _host(span: SpanView, form: Form) -> str:
+    host = read_text(span.attributes, "server.address")
+    if not host and form.base_url:
+        return read_text(span.attributes, *form.base_url).partition("://")[2].partition("/")[0].partition(":")[0]
+    return host
+
+
 def _api(response_id: str) -> str:
     if response_id.startswith("chatcmpl-"):
         return "chat_completions"
@@ -187,7 +197,7 @@ def _api(response_id: str) -> str:
 
 @functools.lru_cache(maxsize=1024)
 def _known(scope: str, version: str, provider: str, operation: str, api: str) -> _Known:
-    row = emitter(scope, provider, api, version)
+    row = emitter(scope, version, provider)
     billed = sold(provider, operation, api)
     return _Known(
         row=row,
@@ -239,8 +249,8 @@ def _span_gaps(span: SpanView, count: _Count, known: _Known, what: tuple[str, st
     extra = []
     if usage is not None:
         if usage.cache_write_tokens and known.lifetime and getattr(usage, known.lifetime) is None:
-            if count.convention != "raw" or known.lifetime == "cache_write_1h_tokens":
-                extra.append("cache_write_ttl")
+            # OpenAI's own usage leaves the split out where there is only the default; a copy of it leaves it out always.
+            extra += () if count.convention == "raw" and known.lifetime == _OPENAI_LIFETIME else ("cache_write_ttl",)
         if usage.output_tokens is None and usage.input_tokens is not None and operation != "embeddings":
             extra.append("output")  # an abandoned stream: what was billed for its answer is not known
     if not tier and read_text(span.attributes, *_REQUESTED_TIER) not in ("", "auto", "default"):

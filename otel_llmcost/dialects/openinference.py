@@ -57,10 +57,17 @@ def read(span: SpanView) -> ModelCall | None:
         return None
     kind, operation = found
     raw = _response(parse_json(span.attributes.get("output.value")))
+    if _was_fetched(span):
+        kind, operation = "free", "fetch_response"
     call = build(span, FORM, kind=kind, operation=operation, raw=raw)
     if raw is None and "metadata" in span.attributes:
         return _with_searches(call, parse_json(span.attributes["metadata"]))
     return call
+
+
+def _was_fetched(span: SpanView) -> bool:
+    # Fetching a stored response looks like making one, but nothing was asked with it.
+    return span.name == "Response" and span.attributes.get("llm.invocation_parameters") == "{}"
 
 
 def _response(body: Mapping[str, object] | None) -> ProviderUsage | None:

@@ -3,7 +3,7 @@ OpenLLMetry (Traceloop), current names and those before 0.50, of which a few ins
 
 Source: https://github.com/traceloop/openllmetry (packages/opentelemetry-semantic-conventions-ai); seen with 0.40.14 and
 0.62.4. The old ones have no operation name but `llm.request.type`. Fetching a stored response looks like making one,
-but for the model that nobody asked for.
+but for the model that nobody asked for. The vendor is cut off from the model that answered, which OpenRouter prices by.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from otel_llmcost.model import ModelCall, SpanView
 
 __all__ = ["FORM", "REQUEST_TYPES", "SCOPES", "claims", "read"]
 
-SCOPES: Final = tuple(
+SCOPES: Final = ("@traceloop/", *(
     f"opentelemetry.instrumentation.{package}"
     for package in (
         "openai.v", "anthropic", "langchain", "google_generativeai", "vertexai", "bedrock", "openai_agents", "cohere",
         "mistralai", "groq", "together", "ollama", "replicate", "watsonx", "sagemaker", "alephalpha", "llamaindex",
         "writer", "haystack", "crewai", "agno",
     )
-)  # fmt: skip
+))  # fmt: skip
+"""Of Python packages and of JavaScript's."""
 
 REQUEST_TYPES: Final[dict[str, tuple[Kind, str]]] = {
     "chat": ("request", "chat"),
@@ -37,6 +38,7 @@ REQUEST_TYPES: Final[dict[str, tuple[Kind, str]]] = {
 FORM: Final = Form(
     dialect="openllmetry",
     names={**CONVENTION_NAMES, "all": ("gen_ai.usage.total_tokens", "llm.usage.total_tokens")},
+    base_url=("gen_ai.openai.api_base",),
 )
 
 
@@ -53,8 +55,13 @@ def read(span: SpanView) -> ModelCall | None:
     call = read_form(span, FORM)
     if call is not None and span.name == "openai.response" and _was_fetched(span):
         return replace(call, kind="free", operation="fetch_response")
+    if call is not None and call.provider == "openrouter" and call.request_model.endswith(f"/{call.model}"):
+        return replace(call, model=call.request_model)
     return call
 
 
 def _was_fetched(span: SpanView) -> bool:
-    return span.scope_name.startswith(SCOPES[0]) and "gen_ai.request.model" not in span.attributes
+    return (
+        span.scope_name.startswith("opentelemetry.instrumentation.openai.v")
+        and "gen_ai.request.model" not in span.attributes
+    )

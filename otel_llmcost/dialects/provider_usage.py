@@ -97,7 +97,7 @@ SHAPES: Final = (
         {"input": ("billed_units.input_tokens",), "output": ("billed_units.output_tokens",)},
     ),
     Shape(
-        # OpenAI and those who copy it; LiteLLM's usage object adds Anthropic's fields to inclusive totals.
+        # OpenAI and those who copy it; LiteLLM and Haystack put Anthropic's other fields beside these two.
         "openai_chat",
         ("prompt_tokens", "completion_tokens"),
         {
@@ -119,7 +119,7 @@ SHAPES: Final = (
             "image_input": ("prompt_tokens_details.image_tokens",),
             "audio_output": ("completion_tokens_details.audio_tokens",),
             "image_output": ("completion_tokens_details.image_tokens",),
-            "reasoning": ("completion_tokens_details.reasoning_tokens",),
+            "reasoning": ("completion_tokens_details.reasoning_tokens", "output_tokens_details.thinking_tokens"),
             "web_search_calls": ("server_tool_use.web_search_requests", "prompt_tokens_details.web_search_requests"),
         },
     ),

@@ -61,8 +61,7 @@ def is_genai_at_start(name: str, kind: str, attributes: Attributes | None, scope
     if _is_genai_scope(scope[:_SCOPE_CHARACTERS]):
         return True
     return any(
-        known in ("", scope) and kind in kinds and name.startswith(begins)
-        for known, begins, kinds in START_NAMES
+        known in ("", scope) and kind in kinds and name.startswith(begins) for known, begins, kinds in START_NAMES
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from otel_llmcost.charging import Charging
 from otel_llmcost.dialects import read
 from otel_llmcost.meter import Meter
-from otel_llmcost.model import NO_OWNER, COUNTS, Adjustment, Duplicate, Request
+from otel_llmcost.model import COUNTS, NO_OWNER, Adjustment, Duplicate, Request
 from otel_llmcost.pricing import Pricer
 from tests import captures
 
@@ -40,6 +40,7 @@ def bill(capture: dict) -> list[Request]:
 
 
 def counted(request: Request) -> dict[str, int]:
+    """Give the counts of a request that are not zero."""
     usage = request.call.usage
     return {} if usage is None else {name: n for name, n in zip(COUNTS, usage.counts, strict=True) if n}
 
@@ -70,7 +71,9 @@ def test_an_exact_span_gives_the_providers_own_counts(name):
     assert expected == Counter(json.dumps(counted(request), sort_keys=True) for request in got)
 
 
-@pytest.mark.parametrize("name", [name for name in captures.names(*OURS) if not captures.load(name)["exactly_priceable"]])
+@pytest.mark.parametrize(
+    "name", [name for name in captures.names(*OURS) if not captures.load(name)["exactly_priceable"]]
+)
 def test_a_span_that_hides_money_says_so(name):
     """
     Where a billed quantity is not on the spans, the row has gaps or has no usage: never a silent exact number.
@@ -89,7 +92,7 @@ def test_free_operations_are_never_charged():
     capture = captures.load("otel-genai-openai__openai_responses_retrieve")
     operations = [request.call.operation for request in bill(capture)]
 
-    assert ["chat"] == operations
+    assert operations == ["chat"]
 
 
 def test_a_span_that_is_no_model_call_reads_as_none():
@@ -97,7 +100,9 @@ def test_a_span_that_is_no_model_call_reads_as_none():
     A span without a GenAI operation, or with one that makes no model request, is not read.
     """
     view = next(captures.views(captures.load("otel-genai-openai__openai_chat_async")))
-    tool = type(view)(**{**{f: getattr(view, f) for f in view.__slots__}, "attributes": {"gen_ai.operation.name": "execute_tool"}})
+    tool = type(view)(
+        **{**{f: getattr(view, f) for f in view.__slots__}, "attributes": {"gen_ai.operation.name": "execute_tool"}}
+    )
     plain = type(view)(**{**{f: getattr(view, f) for f in view.__slots__}, "attributes": {"http.method": "GET"}})
 
-    assert (None, None) == (read(tool), read(plain))
+    assert (read(tool), read(plain)) == (None, None)

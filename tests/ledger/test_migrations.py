@@ -78,9 +78,10 @@ def test_edit_is_refused(empty: Ledger, monkeypatch: pytest.MonkeyPatch) -> None
     A file that changed after it was applied stops everything, because the database no longer says what it says.
     """
     migrations.apply(empty)
-    monkeypatch.setattr(migrations, "_sha256", lambda name: "other" if name == "001_llm_requests" else "")
+    sha256 = migrations._sha256
+    monkeypatch.setattr(migrations, "_sha256", lambda name: "other" if name == "001_llm_requests" else sha256(name))
 
-    with pytest.raises(SchemaError, match="001_llm_requests"):
+    with pytest.raises(SchemaError, match="001_llm_requests changed after it was applied"):
         migrations.apply(empty)
 
 

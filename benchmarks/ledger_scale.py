@@ -115,7 +115,7 @@ def rollups(ledger: Ledger) -> list[str]:
 
 
 def select(ledger: Ledger, sql: str) -> list[tuple[object, ...]]:
-    return list(ledger._client.query(sql).result_rows)
+    return [tuple(row) for row in ledger._client.query(sql).result_rows]
 
 
 def generate(ledger: Ledger, rows: int, there: int) -> None:

@@ -133,19 +133,18 @@ def _cost(measures: Measures) -> str:
 def _notes(found: Report) -> list[str]:
     total = found.total
     without = " or ".join(found.unattributed_of).replace("customer_id", "customer")
+    lacking = f"{share(found.unattributed_usd, total.cost_usd)} of the cost has no {without}"
     notes = [
-        (
-            total.unpriced_requests,
-            f"≥: the cost of {total.unpriced_requests:,} requests is not known, and is not in these sums.",
-        ),
-        (total.partial_requests, f"≥: {total.partial_requests:,} requests are priced in part, as a lower bound."),
-        (total.failed_without_usage, f"{total.failed_without_usage:,} requests failed and reported no usage."),
-        (
-            found.unattributed_usd,
-            f"{share(found.unattributed_usd, total.cost_usd)} of the cost has no {without}: {usd(found.unattributed_usd)}.",
-        ),
+        (total.unpriced_requests, f"≥: {_requests(total.unpriced_requests)} of unknown cost, in none of these sums."),
+        (total.partial_requests, f"≥: {_requests(total.partial_requests)} priced in part, as a lower bound."),
+        (total.failed_without_usage, f"{_requests(total.failed_without_usage)} failed and reported no usage."),
+        (found.unattributed_usd, f"{lacking}: {usd(found.unattributed_usd)}."),
     ]
     return [note for amount, note in notes if amount]
+
+
+def _requests(count: int) -> str:
+    return f"{count:,} request{'' if count == 1 else 's'}"
 
 
 def _filters(found: Report) -> str:

@@ -47,7 +47,7 @@ def test_report_table(run: Run) -> None:
     assert lines[0] == "LLM cost by team, 2026-10-01 to 2026-11-30 UTC"
     assert lines[1].split()[:4] == ["Team", "Cost", "Share", "Requests"]
     assert any(line.startswith("Total") and "≥ $1." in line and "100.0%" in line for line in lines)
-    assert "5 requests is not known" in result.stdout
+    assert "≥: 5 requests of unknown cost" in result.stdout
     assert "of the cost has no team" in result.stdout
 
 

@@ -8,6 +8,7 @@ Emitters differ in names and in what they leave out, not in what a call is. So a
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -25,7 +26,7 @@ from otel_llmcost.dialects.reading import (
     read_text,
     read_totals,
 )
-from otel_llmcost.dialects.sellers import seller, sold
+from otel_llmcost.dialects.sellers import answerer, seller, sold
 from otel_llmcost.model import ModelCall, SpanView, Usage
 
 __all__ = ["CONVENTION_NAMES", "Form", "Kind", "build"]
@@ -97,6 +98,8 @@ _SHOWN_BY: Final = {
     "service_tier": frozenset[str](),
 }
 """gap -> the totals that prove that the emitter does show it."""
+_PLACE: Final = re.compile("[.:]")
+"""In the first word of a Bedrock model: `us.anthropic.claude-…`, `arn:aws:bedrock:us-…`."""
 _SCOPE_CHARACTERS: Final = 128
 
 
@@ -147,8 +150,8 @@ def build(
     requested = read_text(attributes, *form.request_model)
     model = (raw.model if raw else "") or read_text(attributes, *form.response_model) or requested
     named = provider or (raw.provider if raw else "") or read_text(attributes, *form.provider)
-    provider = seller(named, _host(span, form), model)
     response_id = (raw.response_id if raw else "") or read_text(attributes, *form.response_id)
+    provider = answerer(seller(named, _host(span, form), model), response_id, requested or model)
     api = read_text(attributes, "openai.api.type") or _api(response_id)
     tier = (raw.service_tier if raw else "") or read_text(attributes, *form.service_tier)
     known = _known(span.scope_name[:_SCOPE_CHARACTERS], span.scope_version[:32], provider, operation, api)
@@ -246,7 +249,7 @@ def _span_gaps(span: SpanView, count: _Count, known: _Known, what: tuple[str, st
     gaps, usage = count.gaps, count.usage
     if tier and "service_tier" in gaps:
         gaps = tuple(gap for gap in gaps if gap != "service_tier")
-    extra = []
+    extra: list[str] = []
     if usage is not None:
         if usage.cache_write_tokens and known.lifetime and getattr(usage, known.lifetime) is None:
             # OpenAI's own usage leaves the split out where there is only the default; a copy of it leaves it out always.
@@ -255,7 +258,7 @@ def _span_gaps(span: SpanView, count: _Count, known: _Known, what: tuple[str, st
             extra.append("output")  # an abandoned stream: what was billed for its answer is not known
     if not tier and read_text(span.attributes, *_REQUESTED_TIER) not in ("", "auto", "default"):
         extra.append("service_tier")
-    if known.in_prefix and "." not in model and ":" not in model:
+    if known.in_prefix and not _PLACE.search(model.partition("-")[0]):
         extra.append("region")  # the model's prefix says where it ran, and this emitter cut it off
     return gaps + tuple(gap for gap in extra if gap in known.billed and gap not in gaps) if extra else gaps
 

@@ -27,7 +27,7 @@ _COUNT: Final = "llm.token_count."
 FORM: Final = Form(
     dialect="openinference",
     names={
-        "input": (_COUNT + "prompt", _COUNT + "total"),
+        "input": (_COUNT + "prompt",),
         "output": (_COUNT + "completion",),
         "cached": (_COUNT + "prompt_details.cache_read", _COUNT + "prompt_details.cache_input"),
         "cache_write": (_COUNT + "prompt_details.cache_write",),

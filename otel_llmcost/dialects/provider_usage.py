@@ -190,6 +190,7 @@ _CALL_ITEMS: Final = {
 _FREE_ACTIONS: Final = frozenset({"open_page", "find_in_page"})
 """What a web search call may do without a charge: only `search` has one."""
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])([A-Z])")
+_PLAIN: Final = frozenset({int, float, str, bool, type(None)})
 _DEPTH: Final = 3
 _WIDTH: Final = 200
 
@@ -281,8 +282,10 @@ def _add_compaction(totals: dict[str, int], raw: Mapping[str, object]) -> None:
 def _flat(usage: Mapping[str, object], prefix: str = "", depth: int = 0) -> dict[str, object]:
     flat: dict[str, object] = {}
     for name, value in list(usage.items())[:_WIDTH]:
-        key = prefix + (_CAMEL.sub(r"_\1", name).lower() if not name.islower() else name)
-        if isinstance(value, Mapping):
+        key = prefix + (name if name.islower() else _CAMEL.sub(r"_\1", name).lower())
+        if type(value) in _PLAIN:  # nearly all are: asking whether they are mappings takes longer than reading them
+            flat[key] = value
+        elif isinstance(value, Mapping):
             if depth < _DEPTH:
                 flat |= _flat(value, f"{key}.", depth + 1)
         elif isinstance(value, list):

@@ -78,7 +78,7 @@ def read_text(attributes: Attributes, *names: str) -> str:
     """Give the first of `names` that holds non-empty text, stripped and cut; else ""."""
     for name in names:
         value = attributes.get(name)
-        if isinstance(value, str) and (text := (value if len(value) <= MAX_TEXT else value[:MAX_TEXT]).strip()):
+        if value is not None and isinstance(value, str) and (text := value[:MAX_TEXT].strip()):
             return text
     return ""
 

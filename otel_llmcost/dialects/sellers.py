@@ -13,7 +13,7 @@ from typing import Final
 
 from otel_llmcost.providers import BY_SPELLING, fold, normalise_provider
 
-__all__ = ["FRAMEWORKS", "HOST_PROVIDERS", "MAKERS", "SOLD", "seller", "sold"]
+__all__ = ["FRAMEWORKS", "HOST_PROVIDERS", "ID_SELLERS", "MAKERS", "SOLD", "answerer", "seller", "sold"]
 
 HOST_PROVIDERS: Final = (
     (".openai.azure.com", "azure.ai.openai"),
@@ -32,6 +32,9 @@ HOST_PROVIDERS: Final = (
     (".amazonaws.com", "aws.bedrock"),
 )
 """Host suffix -> who really bills."""
+
+ID_SELLERS: Final = (("gen-", "openrouter"),)
+"""Beginning of a response id -> who answered, for models with a vendor in front: OpenAI's client at OpenRouter."""
 
 _CLIENTS_OF_MANY: Final = frozenset({"openai", "anthropic"})
 
@@ -111,6 +114,13 @@ def seller(named: str, host: str, model: str) -> str:
         return provider
     host = host.lower().rstrip(".")
     return next((bills for suffix, bills in HOST_PROVIDERS if host.endswith(suffix)), provider)
+
+
+def answerer(provider: str, response_id: str, model: str) -> str:
+    """Give who answered, where the response id shows it; else `provider`."""
+    if provider in _CLIENTS_OF_MANY and "/" in model:
+        return next((bills for prefix, bills in ID_SELLERS if response_id.startswith(prefix)), provider)
+    return provider
 
 
 def _maker(model: str) -> str:

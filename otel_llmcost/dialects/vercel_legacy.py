@@ -9,6 +9,7 @@ written; before, Anthropic's and Bedrock's totals were passed on. `providerMetad
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from otel_llmcost.dialects.form import Form, Kind, build
@@ -69,8 +70,12 @@ def read(span: SpanView) -> ModelCall | None:
     provider = normalise_provider(read_text(attributes, *FORM.provider))
     exclusive = provider in _PASSED_ON and _DETAILED not in attributes
     # An outer span repeats the last step's metadata beside the sum of all steps.
-    raw = _raw(parse_json(attributes.get("ai.response.providerMetadata"))) if kind == "request" else None
-    return build(span, FORM, kind=kind, operation=operation, raw=raw, provider=provider, exclusive=exclusive)
+    metadata = parse_json(attributes.get("ai.response.providerMetadata")) if kind == "request" else None
+    call = build(span, FORM, kind=kind, operation=operation, raw=_raw(metadata), provider=provider, exclusive=exclusive)
+    if tier := read_text(at(metadata, "openai"), "serviceTier"):
+        gaps = tuple(gap for gap in call.usage_gaps if gap != "service_tier")
+        return replace(call, service_tier=tier, usage_gaps=gaps)
+    return call
 
 
 def _raw(metadata: Mapping[str, object] | None) -> ProviderUsage | None:

@@ -7,8 +7,11 @@ from decimal import Decimal
 import pytest
 
 from otel_llmcost.dialects import is_genai, read
-from tests.dialects.documented import EXAMPLES
+from tests.dialects.documented import EXAMPLES as SOME
+from tests.dialects.documented_more import MORE
 from tests.dialects.spans import counted, span
+
+EXAMPLES = SOME | MORE
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -52,6 +55,17 @@ def test_a_reported_cost_is_kept_and_zero_is_unknown(name, cost):
 
     assert call is not None
     assert cost == call.provider_cost_usd
+
+
+def test_the_tier_that_served_is_read_where_it_stands():
+    """
+    The Vercel AI SDK keeps OpenAI's tier in its metadata: it is known, so it is no gap.
+    """
+    call = read(EXAMPLES["Vercel AI SDK, OpenAI's tier in its metadata"][0])
+
+    assert call is not None
+    assert call.service_tier == "priority"
+    assert "service_tier" not in call.usage_gaps
 
 
 def test_zeros_on_a_failed_call_are_no_usage():

@@ -15,8 +15,11 @@ from otel_llmcost.dialects.provider_usage import SHAPES, read_response, read_usa
 from otel_llmcost.dialects.raw import MAX_JSON, MAX_REPR
 from otel_llmcost.model import ModelCall
 from tests import captures
-from tests.dialects.documented import EXAMPLES
+from tests.dialects.documented import EXAMPLES as SOME
+from tests.dialects.documented_more import MORE
 from tests.dialects.spans import span
+
+EXAMPLES = SOME | MORE
 
 BIG = 10_000_000
 SEEN = [view for name in captures.names("") for view in captures.views(captures.load(name))]

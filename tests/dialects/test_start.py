@@ -8,7 +8,10 @@ from otel_llmcost.dialects import read
 from otel_llmcost.dialects.start import GENAI_SCOPES, START_NAMES, is_genai_at_start
 from otel_llmcost.model import SpanView
 from tests import captures
-from tests.dialects.documented import EXAMPLES
+from tests.dialects.documented import EXAMPLES as SOME
+from tests.dialects.documented_more import MORE
+
+EXAMPLES = SOME | MORE
 
 NOT_KNOWABLE = {"an emitter that nobody knows, by the conventions"}
 

@@ -18,11 +18,14 @@ from otel_llmcost.dialects import (
 )
 from otel_llmcost.dialects.emitters import ALL_GAPS, EMITTERS, emitter
 from otel_llmcost.dialects.forms import FORMS
-from otel_llmcost.dialects.sellers import FRAMEWORKS, HOST_PROVIDERS, MAKERS, SOLD, seller, sold
+from otel_llmcost.dialects.sellers import FRAMEWORKS, HOST_PROVIDERS, ID_SELLERS, MAKERS, SOLD, answerer, seller, sold
 from otel_llmcost.model import SpanView
 from otel_llmcost.providers import normalise_provider
 from tests import captures
-from tests.dialects.documented import EXAMPLES
+from tests.dialects.documented import EXAMPLES as SOME
+from tests.dialects.documented_more import MORE
+
+EXAMPLES = SOME | MORE
 
 VOCABULARY = {*ALL_GAPS, "cache_write_ttl", "output"}
 
@@ -123,6 +126,16 @@ def test_every_host_is_the_sellers(host, provider):
     """
     assert provider == seller("openai", f"x{host}" if host.startswith(".") else host, "m")
     assert seller("openai", "127.0.0.1", "m") == "openai"
+
+
+@pytest.mark.parametrize(("prefix", "provider"), ID_SELLERS)
+def test_a_response_id_can_show_who_answered(prefix, provider):
+    """
+    OpenAI's client at a gateway: the id and the vendor in the model's name tell; either alone does not.
+    """
+    assert provider == answerer("openai", f"{prefix}1", "anthropic/claude-sonnet-4.5")
+    assert {"openai"} == {answerer("openai", f"{prefix}1", "gpt-5.4"), answerer("openai", "chatcmpl-1", "a/b")}
+    assert answerer("groq", f"{prefix}1", "a/b") == "groq"
 
 
 @pytest.mark.parametrize(("prefix", "provider"), MAKERS)

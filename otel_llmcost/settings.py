@@ -54,6 +54,9 @@ class Settings:
     max_owner_values: int = 10_000
     """`OTEL_LLMCOST_MAX_OWNER_VALUES`. Distinct teams, features, environments and actions kept; further ones are
     stored as `(overflow)`. customer_id and action_id are never capped."""
+    record_all: bool = False
+    """`OTEL_LLMCOST_RECORD_ALL`. Record the spans that the sampler drops, all of them, for emitters that no table
+    knows at span start; what is exported is unchanged."""
 
     def __post_init__(self) -> None:
         if self.journal_max_bytes < 1 << 20:
@@ -131,4 +134,5 @@ _READERS = {
     "gateways": _read_list,
     "guard_propagation": _read_bool,
     "max_owner_values": _read_int,
+    "record_all": _read_bool,
 }

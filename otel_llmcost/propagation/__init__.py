@@ -12,7 +12,8 @@ outwards passes them on; httpx and httpx2 ask again, and such headers are cleane
 
 from __future__ import annotations
 
+from otel_llmcost.propagation.baggage import OwnerBaggagePropagator
 from otel_llmcost.propagation.guard import OwnerGuard, guard_propagation
 from otel_llmcost.propagation.hosts import InternalHosts
 
-__all__ = ["InternalHosts", "OwnerGuard", "guard_propagation"]
+__all__ = ["InternalHosts", "OwnerBaggagePropagator", "OwnerGuard", "guard_propagation"]

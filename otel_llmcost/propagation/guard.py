@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, Final, cast
 from urllib.parse import unquote_plus, urlsplit
 
+from opentelemetry import propagate
 from opentelemetry.baggage import clear, get_all, remove_baggage, set_baggage
 from opentelemetry.context import get_current
 from opentelemetry.context.context import Context
-from opentelemetry.propagate import get_global_textmap, set_global_textmap
 from opentelemetry.propagators.textmap import (
     CarrierT,
     Getter,
@@ -45,8 +45,8 @@ def guard_propagation(settings: Settings) -> None:
     With `settings.guard_propagation` false, owners leave to any host and only inbound ones are judged. Raises
     `SettingsError` when `settings.internal_hosts` holds something that is no host.
     """
-    current = get_global_textmap()
-    set_global_textmap(OwnerGuard(current.wrapped if isinstance(current, OwnerGuard) else current, settings))
+    current = propagate.get_global_textmap()
+    propagate.set_global_textmap(OwnerGuard(current.wrapped if isinstance(current, OwnerGuard) else current, settings))
 
 
 class OwnerGuard(TextMapPropagator):

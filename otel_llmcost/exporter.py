@@ -12,11 +12,10 @@ from __future__ import annotations
 import os
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-import orjson
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
@@ -32,7 +31,7 @@ from otel_llmcost.journal import Journal
 from otel_llmcost.journal.maintenance import Maintenance
 from otel_llmcost.ledger import connect
 from otel_llmcost.ledger.dsn import parse_dsn
-from otel_llmcost.ledger.row import adjustment_row, month_of, rate_row, request_row
+from otel_llmcost.ledger.row import Row, adjustment_row, encode_row, month_of, rate_row, request_row
 from otel_llmcost.meter import Meter
 from otel_llmcost.model import Adjustment, Attributes, ModelCall, Priced, Request, SpanView
 from otel_llmcost.ownership import OwnerReader
@@ -156,10 +155,10 @@ class ClickHouseSpanExporter(SpanExporter):
             self._rates_written.clear()
         self._rates_written.add(price.rate.rate_id)
 
-    def append(self, table: str, unix_ns: int, row: Mapping[str, object]) -> None:
+    def append(self, table: str, unix_ns: int, row: Row) -> None:
         """Journal one row of `table`, in the segment of the month of `unix_ns`. Raises `JournalError`."""
         try:
-            self._journal.append(table, month_of(unix_ns), orjson.dumps(row))
+            self._journal.append(table, month_of(unix_ns), encode_row(row))
         finally:
             self._maintenance.wake()  # a full journal needs its maintenance most
 

@@ -347,3 +347,15 @@ def test_settings_come_from_the_environment(monkeypatch, tmp_path):
     assert isinstance(processor, LLMCostSpanProcessor)
     assert (tmp_path / "ledger" / "journal").is_dir()
     assert Settings.from_env().dsn.endswith("/ledger")
+
+
+def test_text_that_no_encoding_has_loses_no_row(exporter):
+    """
+    A lone surrogate in a name is replaced; the request is stored with its cost.
+    """
+    provider = TracerProvider()
+    provider.add_span_processor(LLMCostSpanProcessor(exporter=exporter))
+    call(provider, **{"gen_ai.response.id": "r-\ud800-1"})
+    (row,) = rows(exporter)
+
+    assert (row["cost_usd"], row["response_id"]) == ("0.01155", "r-?-1")

@@ -37,7 +37,7 @@ from otel_llmcost.model import (
     picousd_text,
 )
 
-__all__ = ["adjustment_row", "month_of", "outcome_row", "rate_row", "request_row"]
+__all__ = ["Row", "adjustment_row", "encode_row", "month_of", "outcome_row", "rate_row", "request_row"]
 
 _FIRST_NS: Final = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp()) * 10**9
 _LAST_NS: Final = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()) * 10**9 - 1000
@@ -100,6 +100,24 @@ def outcome_row(
         "customer_id": customer_id or UNATTRIBUTED,
         "value_usd": f"{value_usd.quantize(Decimal('1e-6')):f}",
     }
+
+
+def encode_row(row: Row) -> bytes:
+    """Give the row as one line of JSON. Text that no encoding has (lone surrogates) is replaced, never the row lost."""
+    try:
+        return orjson.dumps(row)
+    except TypeError:
+        return orjson.dumps(_encodable(row))
+
+
+def _encodable(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_encodable(name): _encodable(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encodable(each) for each in value]
+    return value
 
 
 def month_of(moment: Mapping[str, object] | int) -> str:

@@ -33,6 +33,7 @@ _WRITES_AT_THE_END: Final = hasattr(SpanProcessor, "_on_ending")
 
 _logger = logging.getLogger("otel_llmcost")
 _processors: weakref.WeakKeyDictionary[Any, LLMCostSpanProcessor] = weakref.WeakKeyDictionary()
+_reasons_said: set[str] = set()
 
 
 def configure(
@@ -66,20 +67,20 @@ def pre_instrument() -> None:
     file), whose ledger it then shares; off, with one log line, without either or without a provider of the SDK.
     """
     if reason := _why_off():
-        _logger.info("otel-llmcost stays off: %s", reason)
+        _say_off(logging.INFO, reason)
         return
     provider = trace.get_tracer_provider()
     if not hasattr(provider, "add_span_processor"):
-        _logger.warning(
-            "otel-llmcost stays off: the tracer provider is %s, not opentelemetry-sdk's, and takes no span processors",
-            type(provider).__name__,
+        name = type(provider).__name__
+        _say_off(
+            logging.WARNING, f"the tracer provider is {name}, not opentelemetry-sdk's: it takes no span processors"
         )
         return
     try:
         if _inner(provider) not in _processors:
             _add_to(provider, _live_exporter() or ClickHouseSpanExporter())
     except LLMCostError as error:
-        _logger.error("otel-llmcost stays off: %s", error)  # noqa: TRY400  # the message says it all
+        _say_off(logging.ERROR, str(error))
 
 
 def remove(provider: Any) -> None:
@@ -88,6 +89,12 @@ def remove(provider: Any) -> None:
     if (processor := _processors.pop(inner, None)) is not None:
         _arrange(inner, processor, first=False)
         processor.shutdown()
+
+
+def _say_off(level: int, reason: str) -> None:
+    if reason not in _reasons_said:  # the hook and the instrumentor both come by
+        _reasons_said.add(reason)
+        _logger.log(level, "otel-llmcost stays off: %s", reason)
 
 
 def _why_off() -> str:

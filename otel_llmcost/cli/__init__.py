@@ -16,6 +16,7 @@ from otel_llmcost.errors import LLMCostError
 __all__ = ["main"]
 
 COMMANDS = {
+    "audit": "Price pasted traces or raw responses, offline.",
     "demo": "Run the main job on generated traffic and print its report.",
     "explain": "Show the arithmetic of a request: every count, its rate, the rate's source and date.",
     "price": "Price one request from flags, or JSON lines from standard input.",

@@ -19,7 +19,7 @@ from dataclasses import replace
 from typing import Any, Final, TypeAlias, TypeVar
 
 from otel_llmcost.charging.attempts import attempts, declared_alone
-from otel_llmcost.charging.grouping import Node, SpanKey, Totals, are_twins, best_of, group, totals_of
+from otel_llmcost.charging.grouping import Node, SpanKey, Totals, are_twins, best_of, group, reports_stream, totals_of
 from otel_llmcost.model import Adjustment, Attempt, Duplicate, Request
 
 __all__ = ["Charging", "Outcome"]
@@ -56,6 +56,7 @@ class Charging:
         self._by_id: dict[str, deque[Node]] = {}
         self._with_id: dict[Totals, deque[Node]] = {}
         self._without_id: dict[Totals, deque[Node]] = {}
+        self._streams: dict[tuple[str, str], deque[Node]] = {}
         self._families: dict[SpanKey, deque[Node]] = {}
         self._failed_under: dict[SpanKey, bool] = {}
 
@@ -273,10 +274,18 @@ class Charging:
     def _twins(self, node: Node) -> Iterator[Node]:
         if node.call.response_id:
             yield from self._by_id.get(node.call.response_id, ())
+        if _may_be_stream(node):
+            yield from self._stream_parts(node)
         if node.totals is not None:
             yield from (each for each in self._without_id.get(node.totals, ()) if are_twins(node, each))
             if not node.call.response_id:
                 yield from (each for each in self._with_id.get(node.totals, ()) if are_twins(node, each))
+
+    def _stream_parts(self, node: Node) -> Iterator[Node]:
+        parts = self._streams.get(_stream_of(node), ())
+        if node.call.stream_began_unix_ns:
+            return (each for each in parts if reports_stream(node, each))
+        return (each for each in parts if reports_stream(each, node))
 
     def _remember(self, node: Node) -> None:
         while len(self._nodes) >= self._max:
@@ -294,6 +303,8 @@ class Charging:
             yield self._by_id, node.call.response_id
         if node.totals is not None:
             yield self._with_id if node.call.response_id else self._without_id, node.totals
+        if _may_be_stream(node):
+            yield self._streams, _stream_of(node)
 
     def _forget(self, node: Node) -> None:
         for table, key in self._places(node):
@@ -319,6 +330,14 @@ class Charging:
                 _append(self._families, family, best, most=_FAMILY_KEPT)
             if best.call.status != "success":
                 self._failed_under[family] = True
+
+
+def _may_be_stream(node: Node) -> bool:
+    return bool(node.call.stream_began_unix_ns) or (node.call.usage is None and node.call.status == "success")
+
+
+def _stream_of(node: Node) -> tuple[str, str]:
+    return node.request.span.scope_name, node.call.request_model
 
 
 def _parent(node: Node) -> SpanKey | None:

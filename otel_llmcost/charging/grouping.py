@@ -2,7 +2,7 @@
 Which spans show the same request, as a pure function of the spans that are known.
 
 Spans are joined, in this order, by the same response id; by ancestry, where each outer span describes exactly one of
-the requests directly below it; by equal provider, model and totals at the same time, where one side has no id and the
+the requests directly below it; by the stream whose usage another span of the same instrumentation reports; by equal provider, model and totals at the same time, where one side has no id and the
 spans come from different instrumentations. Two different response ids never share a group, even nested.
 """
 
@@ -15,12 +15,12 @@ from typing import TypeAlias
 
 from otel_llmcost.model import TOKEN_COUNTS, ModelCall, Request
 
-__all__ = ["Node", "SpanKey", "Totals", "are_twins", "best_of", "group", "totals_of"]
+__all__ = ["Node", "SpanKey", "Totals", "are_twins", "best_of", "group", "reports_stream", "totals_of"]
 
 SpanKey: TypeAlias = tuple[str, str]
 """(trace_id, span_id), lower-case hex."""
-Totals: TypeAlias = tuple[str, str, int, int]
-"""(who made the model, model, all input, all output): what two instrumentations of one request agree on."""
+Totals: TypeAlias = tuple[str, int, int]
+"""(who made the model, all input, all output): what two instrumentations of one request agree on."""
 
 _FAMILIES: Mapping[str, str] = {
     "azure.ai.openai": "openai",
@@ -28,6 +28,8 @@ _FAMILIES: Mapping[str, str] = {
     "gcp.gemini": "google",
     "gcp.gen_ai": "google",
 }
+_STREAM_NS = 400 * 10**6
+"""A stream's log span says, in tenths of a second, how long the stream took: it may begin this late after its request."""
 _OUTPUTS = frozenset(name for name in TOKEN_COUNTS if "output" in name)
 _IS_OUTPUT = tuple(name in _OUTPUTS for name in TOKEN_COUNTS)
 
@@ -79,7 +81,7 @@ def totals_of(call: ModelCall) -> Totals | None:
                 given += count
     if not given and not output:
         return None
-    return _FAMILIES.get(call.provider, call.provider), call.model.rpartition("/")[2], given, output
+    return _FAMILIES.get(call.provider, call.provider), given, output
 
 
 def group(nodes: Iterable[Node], above: Mapping[SpanKey, Node]) -> list[list[Node]]:
@@ -96,6 +98,7 @@ def group(nodes: Iterable[Node], above: Mapping[SpanKey, Node]) -> list[list[Nod
         if node.call.response_id:
             sets.join(node, first.setdefault(node.call.response_id, node))
     _join_wrappers(sets, above)
+    _join_streams(sets)
     _join_twins(sets, above)
     return sets.members()
 
@@ -135,6 +138,35 @@ def _join_wrappers(sets: _Sets, above: Mapping[SpanKey, Node]) -> None:
         node.depth = sum(sets.same(node, each) for each in _ancestors(node, above))
 
 
+def _join_streams(sets: _Sets) -> None:
+    """Join each span that only reports a stream's usage to the one request whose stream that was."""
+    pairs = [
+        (report.call.stream_began_unix_ns - asked.request.span.end_unix_ns, report, asked)
+        for report in sets.nodes
+        if report.call.stream_began_unix_ns
+        for asked in sets.nodes
+        if reports_stream(report, asked)
+    ]
+    taken: set[SpanKey] = set()
+    for _, report, asked in sorted(pairs, key=lambda pair: (pair[0], pair[1].key, pair[2].key)):
+        if taken.isdisjoint((report.key, asked.key)) and sets.may_join(report, asked):
+            taken |= {report.key, asked.key}
+            sets.join(report, asked)
+
+
+def reports_stream(report: Node, asked: Node) -> bool:
+    """Tell whether `report` shows the usage of the stream that `asked` began: see `ModelCall.stream_began_unix_ns`."""
+    waited_ns = report.call.stream_began_unix_ns - asked.request.span.end_unix_ns
+    return (
+        0 <= waited_ns <= _STREAM_NS
+        and asked.call.usage is None
+        and not asked.call.response_id
+        and not asked.call.stream_began_unix_ns
+        and asked.request.span.scope_name == report.request.span.scope_name
+        and asked.call.request_model == report.call.request_model
+    )
+
+
 def _join_twins(sets: _Sets, above: Mapping[SpanKey, Node]) -> None:
     """Join spans of different instrumentations that show equal totals at the same time, where one has no id."""
     pairs = [
@@ -155,9 +187,15 @@ def are_twins(a: Node, b: Node) -> bool:
     # Two spans of one instrumentation that are not nested are two requests, however equal.
     return (
         mine.scope_name != other.scope_name
+        and not _models(a.call).isdisjoint(_models(b.call))
         and mine.start_unix_ns <= other.end_unix_ns
         and other.start_unix_ns <= mine.end_unix_ns
     )
+
+
+def _models(call: ModelCall) -> set[str]:
+    """Give the names that a span has for its model: one sees the alias that was asked for, another who answered."""
+    return {name.rpartition("/")[2] for name in (call.model, call.request_model) if name}
 
 
 def _affinity(outer: Node, inner: Node) -> tuple[bool, bool, bool, int, SpanKey]:

@@ -14,29 +14,44 @@ from otel_llmcost.model import COUNTS, NO_OWNER, Adjustment, Duplicate, Request
 from otel_llmcost.pricing import Pricer
 from tests import captures
 
-OURS = ("otel-", "anthropic-sdk-native")
-"""The dialects that exist so far."""
-
 
 def bill(capture: dict) -> list[Request]:
-    """Meter a capture as the processor would, and give what is charged in the end: rows with adjustments applied."""
+    """Meter a capture as the processor would, and give what is charged in the end: rows + adjustments."""
     meter = Meter(Pricer.default(), Charging())
     spans = list(captures.views(capture))
     parents = {(span.trace_id, span.span_id): span.parent_span_id for span in spans}
-    charged: dict[tuple[str, str], Request] = {}
+    signs: Counter[tuple[str, str]] = Counter()
+    requests: dict[tuple[str, str], Request] = {}
     for span in spans:
         ancestors, parent = [], span.parent_span_id
         while parent:
             ancestors.append((span.trace_id, parent))
             parent = parents.get((span.trace_id, parent))
         for outcome in meter.meter(span, NO_OWNER, ancestors=ancestors):
-            if isinstance(outcome, Request):
-                charged[outcome.span.trace_id, outcome.span.span_id] = outcome
-            elif isinstance(outcome, Adjustment) and outcome.sign == 1:
-                charged[outcome.of_trace_id, outcome.of_span_id] = outcome.request
-            else:
-                assert isinstance(outcome, Duplicate | Adjustment)
-    return list(charged.values())
+            if isinstance(outcome, Duplicate):
+                continue
+            sign, request = (outcome.sign, outcome.request) if isinstance(outcome, Adjustment) else (1, outcome)
+            key = (request.span.trace_id, request.span.span_id)
+            signs[key] += sign
+            requests[key] = request
+    assert set(signs.values()) <= {0, 1}
+    return [requests[key] for key, sign in signs.items() if sign]
+
+
+def priced_usage(request: Request) -> str:
+    """Give the counts of a request that have a price: reasoning is inside output, and some emitters do not show it."""
+    counts = counted(request)
+    if "reasoning" in request.call.usage_gaps:
+        counts.pop("reasoning_tokens", None)
+    return json.dumps(counts, sort_keys=True)
+
+
+def fitting(charge: dict, request: Request) -> str:
+    """Give a charge's counts as far as the request's emitter can show them."""
+    counts = captures.expected_usage(charge)
+    if "reasoning" in request.call.usage_gaps:
+        counts.pop("reasoning_tokens", None)
+    return json.dumps(counts, sort_keys=True)
 
 
 def counted(request: Request) -> dict[str, int]:
@@ -45,35 +60,38 @@ def counted(request: Request) -> dict[str, int]:
     return {} if usage is None else {name: n for name, n in zip(COUNTS, usage.counts, strict=True) if n}
 
 
-@pytest.mark.parametrize("name", captures.names(*OURS))
+@pytest.mark.parametrize("name", captures.names(""))
 def test_each_billed_request_is_charged_once(name):
     """
-    However many spans show a request, it is one charge; failed requests without usage are rows without a cost.
+    However many spans show a request, it is one charge: never more rows than requests, and where the spans can show
+    every request, no fewer. A request whose usage no span shows is a row without a cost.
     """
     capture = captures.load(name)
-    if capture["observable_charges"] != capture["expected_charges"]:
-        pytest.skip(f"these spans cannot show every request: {capture['notes']}")
-    charged = [request for request in bill(capture) if request.call.usage is not None]
-    unseen = capture["expected_charges"] if capture["usage_known"] == "unknown" else 0
+    charged = [request for request in bill(capture) if request.call.usage or request.call.status == "success"]
 
-    assert capture["expected_charges"] - unseen == len(charged)
+    assert len(charged) <= max(capture["expected_charges"], capture["usage_known"] == "unknown")
+    if capture["observable_charges"] == capture["expected_charges"]:
+        assert len(charged) >= capture["expected_charges"]
 
 
-@pytest.mark.parametrize("name", [name for name in captures.names(*OURS) if captures.load(name)["exactly_priceable"]])
+@pytest.mark.parametrize("name", [name for name in captures.names("") if captures.load(name)["exactly_priceable"]])
 def test_an_exact_span_gives_the_providers_own_counts(name):
     """
     Where the spans hold every billed quantity, each count equals what the provider billed.
     """
     capture = captures.load(name)
-    expected = Counter(json.dumps(captures.expected_usage(charge), sort_keys=True) for charge in capture["charges"])
-    got = [request for request in bill(capture) if request.call.usage is not None]
+    left = list(capture["charges"])
+    for request in bill(capture):
+        if request.call.usage is None:
+            continue
+        charge = next((each for each in left if fitting(each, request) == priced_usage(request)), None)
+        assert charge is not None, (priced_usage(request), left)
+        left.remove(charge)
 
-    assert expected == Counter(json.dumps(counted(request), sort_keys=True) for request in got)
+    assert left == []
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in captures.names(*OURS) if not captures.load(name)["exactly_priceable"]]
-)
+@pytest.mark.parametrize("name", [name for name in captures.names("") if not captures.load(name)["exactly_priceable"]])
 def test_a_span_that_hides_money_says_so(name):
     """
     Where a billed quantity is not on the spans, the row has gaps or has no usage: never a silent exact number.

@@ -128,7 +128,7 @@ def test_a_wrong_setting_is_one_line_and_the_application_runs(simulator):
 CONFIGURATION = """
 file_format: "1.1"
 tracer_provider:
-  processors: []
+  processors: [{{simple: {{exporter: {{console: }}}}}}]
   sampler: {{parent_based: {{root: {{trace_id_ratio_based: {{ratio: 0.0}}}}}}}}
 propagator:
   composite: [{{tracecontext: }}, {{llmcost_baggage: {{internal_hosts: ["api.example.com"]}}}}]

@@ -14,13 +14,15 @@ from dataclasses import replace
 from otel_llmcost import dialects
 from otel_llmcost.charging import Charging, Outcome, SpanKey
 from otel_llmcost.counters import COUNTERS
-from otel_llmcost.model import Attempt, Duplicate, ModelCall, Owner, Price, Request, SpanView, Unpriced
+from otel_llmcost.model import Attempt, Duplicate, ModelCall, Owner, Price, Priced, Request, SpanView, Unpriced, maker
 from otel_llmcost.pricing import Pricer
 
 __all__ = ["Meter"]
 
 _NO_ATTRIBUTES: dict[str, object] = {}
 _UNDECIDED = Attempt()
+_new_view = maker(SpanView)
+_new_request = maker(Request)
 
 
 class Meter:
@@ -65,7 +67,7 @@ class Meter:
             COUNTERS.add("duplicates.gateway")
             return (Duplicate(span=_bare(span), call=call, of_trace_id="", of_span_id="", reason="gateway"),)
         price = self.price(call, span.start_unix_ns)
-        candidate = Request(span=_bare(span), call=call, owner=owner, price=price, attempt=_UNDECIDED)
+        candidate = _new_request(span=_bare(span), call=call, owner=owner, price=price, attempt=_UNDECIDED)
         outcomes = self._charging.decide(candidate, ancestors=ancestors, declared=declared)
         for outcome in outcomes:
             if isinstance(outcome, Request):
@@ -77,7 +79,14 @@ class Meter:
         price = self._pricer.price_call(call, start_unix_ns)
         if call.provider_cost_usd is not None and isinstance(price, Unpriced):
             return replace(price, status="provider_reported")
+        if isinstance(price, Priced) and _answer_is_unknown(call):
+            return replace(price, status="partial", reason="output_unknown")
         return price
+
+
+def _answer_is_unknown(call: ModelCall) -> bool:
+    """Tell that a stream was abandoned: what it was asked is known, what it answered is not, so a cost is a lower bound."""
+    return "output" in call.usage_gaps and call.usage is not None and call.usage.output_tokens is None
 
 
 @functools.lru_cache(maxsize=1024)
@@ -88,7 +97,7 @@ def _is_one_of(gateways: tuple[str, ...], host: str) -> bool:
 
 def _bare(span: SpanView) -> SpanView:
     """Drop the attributes: what is remembered or stored can hold no message content."""
-    return SpanView(
+    return _new_view(
         trace_id=span.trace_id,
         span_id=span.span_id,
         parent_span_id=span.parent_span_id,

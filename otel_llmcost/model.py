@@ -8,11 +8,11 @@ puts them together with the `Owner` and the `Attempt` into a `Request`, the row 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
 from decimal import Decimal
 from operator import attrgetter
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, ParamSpec, TypeAlias, TypeVar, cast
 
 __all__ = [
     "COMPONENTS",
@@ -39,8 +39,12 @@ __all__ = [
     "SpanView",
     "Unpriced",
     "Usage",
+    "maker",
     "picousd_text",
 ]
+
+P = ParamSpec("P")
+N = TypeVar("N")
 
 PICO: Final = 10**12
 MAX_COUNT: Final = 2**53
@@ -55,6 +59,34 @@ NONE: Final = "(none)"
 
 AttributeValue: TypeAlias = object
 Attributes: TypeAlias = Mapping[str, AttributeValue]
+
+
+def maker(noun: Callable[P, N]) -> Callable[P, N]:
+    """
+    Give a function that makes the frozen dataclass `noun` as its constructor does, in half the time.
+
+    For what is made on each span. The constructor of a frozen dataclass goes through `object.__setattr__` for each
+    field; here a twin with the same slots, but without the guard, is filled and then handed to the class of `noun`.
+    """
+    given = fields(cast("Any", noun))
+    twin = type("Unfrozen", (), {"__slots__": tuple(each.name for each in given)})
+    try:
+        twin().__class__ = noun
+    except TypeError:  # a Python that lays these out differently: the constructor is as good, only slower
+        return noun
+    scope: dict[str, object] = {"_new": object.__new__, "_twin": twin, "_noun": noun, "_missing": MISSING}
+    parameters, lines = [], []
+    for each in given:
+        scope[f"_default_{each.name}"], scope[f"_make_{each.name}"] = each.default, each.default_factory
+        optional = each.default is not MISSING or each.default_factory is not MISSING
+        parameters.append(f"{each.name}=_default_{each.name}" if optional else each.name)
+        if each.default_factory is not MISSING:
+            lines.append(f"if {each.name} is _missing: {each.name} = _make_{each.name}()")
+        lines.append(f"made.{each.name} = {each.name}")
+    body = "\n    ".join(["made = _new(_twin)", *lines, "made.__class__ = _noun", "return made"])
+    # Written out as source because that is what makes it fast; `dataclasses` does the same.
+    exec(f"def make(*, {', '.join(parameters)}):\n    {body}", scope)  # noqa: S102  # names of our own fields alone
+    return cast("Callable[P, N]", scope["make"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +185,7 @@ class Priced:
     """How the model name met the rate: exact, alias, snapshot, prefix, deployment, …"""
     missing_rates: tuple[str, ...] = ()
     reason: str | None = None
-    """`no_tool_rate` or `no_component_rate` when partial."""
+    """`no_tool_rate`, `no_component_rate` or `output_unknown` (an abandoned stream) when partial."""
 
     @property
     def cost_usd(self) -> Decimal:

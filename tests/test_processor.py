@@ -359,3 +359,21 @@ def test_text_that_no_encoding_has_loses_no_row(exporter):
     (row,) = rows(exporter)
 
     assert (row["cost_usd"], row["response_id"]) == ("0.01155", "r-?-1")
+
+
+def test_an_abandoned_stream_is_a_lower_bound(exporter):
+    """
+    When the answer's tokens are not known, the row is partial: what it was asked is the least that it cost.
+    """
+    provider = TracerProvider()
+    provider.add_span_processor(LLMCostSpanProcessor(exporter=exporter))
+    with provider.get_tracer("t").start_as_current_span("chat", attributes=CALL | {"gen_ai.usage.output_tokens": 0}):
+        pass
+    seen = {name: value for name, value in CALL.items() if name != "gen_ai.usage.output_tokens"}
+    with provider.get_tracer("t").start_as_current_span("chat", attributes=seen):
+        pass
+    empty, abandoned = rows(exporter)
+
+    assert (empty["price_status"], empty["cost_usd"]) == ("priced", "0.00615")
+    assert (abandoned["price_status"], abandoned["reason"]) == ("partial", "output_unknown")
+    assert abandoned["cost_usd"] == "0.00615"

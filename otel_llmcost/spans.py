@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext, SpanKind
 from opentelemetry.trace.status import StatusCode
 
-from otel_llmcost.model import Attributes, SpanView
+from otel_llmcost.model import Attributes, SpanView, maker
 
 __all__ = ["add_attributes", "attributes_of", "resource_of", "span_key", "view"]
 
@@ -29,6 +29,7 @@ _STATUS: Final[dict[StatusCode, Literal["unset", "ok", "error"]]] = {
     StatusCode.ERROR: "error",
 }
 _KINDS: Final = {kind: kind.name.lower() for kind in SpanKind}
+_new_view: Final = maker(SpanView)
 _RESOURCES_KEPT: Final = 64
 _resources: dict[int, tuple[Resource, dict[str, object]]] = {}
 
@@ -66,7 +67,7 @@ def view(span: ReadableSpan) -> SpanView:
     trace_id, span_id = span_key(context)
     status = _STATUS[span.status.status_code]
     start = span.start_time or 0
-    return SpanView(
+    return _new_view(
         trace_id=trace_id,
         span_id=span_id,
         parent_span_id=f"{parent.span_id:016x}" if parent else None,

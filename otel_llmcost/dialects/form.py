@@ -27,7 +27,7 @@ from otel_llmcost.dialects.reading import (
     read_totals,
 )
 from otel_llmcost.dialects.sellers import answerer, seller, sold
-from otel_llmcost.model import ModelCall, SpanView, Usage
+from otel_llmcost.model import ModelCall, SpanView, Usage, maker
 
 __all__ = ["CONVENTION_NAMES", "Form", "Kind", "build"]
 
@@ -77,6 +77,7 @@ class Form:
     """Where the emitter reports what it believes the call cost, in US dollars; 0 there means that it knows no price."""
 
 
+_new_call: Final = maker(ModelCall)
 _REQUESTED_TIER: Final = ("openai.request.service_tier", "gen_ai.openai.request.service_tier")
 _OPENAI_LIFETIME: Final = "cache_write_12h_tokens"
 _LIFETIMES: Final = {
@@ -162,7 +163,7 @@ def build(
         count = _count(span, form, known, exclusive)
     if status != "success" and count.usage is not None and not any(count.usage.counts):
         count.usage = None  # some write zeros on failed calls; nobody counted anything
-    return ModelCall(
+    return _new_call(
         dialect=form.dialect,
         kind=kind,
         operation=operation,

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import compress, pairwise
 from operator import mul
 from typing import Final
 
-from otel_llmcost.model import COUNTS, MAX_COST_PICOUSD, MAX_COUNT, Priced, RateContent, Unpriced, picousd_text
+from otel_llmcost.model import COUNTS, MAX_COST_PICOUSD, MAX_COUNT, Priced, Unpriced, maker, picousd_text
 from otel_llmcost.pricing.compiled import (
     COMPONENT_OF,
     CompiledRate,
@@ -35,6 +35,7 @@ _COUNT_TYPES: Final = frozenset({int, type(None)})
 _NO_USAGE: Final = Unpriced(
     reason="no_usage", detail="No token count was reported, so that the cost is unknown, not 0."
 )
+_new_priced: Final = maker(Priced)
 
 
 def minute_of_week(seconds: int) -> int:
@@ -93,48 +94,17 @@ class Charge:
         if missing and not any(count and index not in missing for index, count in enumerate(counts[:-1])):
             return _no_rate(rate, missing)
         listed = cost if self.listed is rate else self.listed.cost(counts)
-        if missing:
-            names = tuple([COUNTS[index] for index in missing])
-            return _make("partial", cost, listed, components, savings, rate.content, self.rule, names, _reason(missing))
-        return _make("priced", cost, listed, components, savings, rate.content, self.rule)
-
-
-(
-    _set_status,
-    _set_cost,
-    _set_list_cost,
-    _set_components,
-    _set_savings,
-    _set_rate,
-    _set_rule,
-    _set_missing,
-    _set_reason,
-) = (getattr(Priced, field.name).__set__ for field in fields(Priced))
-
-
-def _make(
-    status: str,
-    cost: int,
-    listed: int,
-    components: tuple[tuple[str, int], ...],
-    savings: int,
-    rate: RateContent,
-    rule: str,
-    missing: tuple[str, ...] = (),
-    reason: str | None = None,
-) -> Priced:
-    """Make a `Priced` slot by slot: the frozen dataclass's own `__init__` takes a third of the time of a price."""
-    made = object.__new__(Priced)
-    _set_status(made, status)
-    _set_cost(made, cost)
-    _set_list_cost(made, listed)
-    _set_components(made, components)
-    _set_savings(made, savings)
-    _set_rate(made, rate)
-    _set_rule(made, rule)
-    _set_missing(made, missing)
-    _set_reason(made, reason)
-    return made
+        return _new_priced(
+            status="partial" if missing else "priced",
+            cost_picousd=cost,
+            list_cost_picousd=listed,
+            components=components,
+            cache_savings_picousd=savings,
+            rate=rate.content,
+            match_rule=self.rule,
+            missing_rates=tuple([COUNTS[index] for index in missing]) if missing else (),
+            reason=_reason(missing) if missing else None,
+        )
 
 
 def _merged(costs: Iterable[tuple[str, int]], request: int) -> tuple[tuple[str, int], ...]:

@@ -5,14 +5,15 @@ PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
 UV ?= uv
 VENV := .venv
 BENCH_VENV := .venv-bench
+MATRIX_VENVS := .venv-matrix
 BIN := $(VENV)/bin
 PIP_INSTALL = -m pip install --quiet --no-compile --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types imports bench wheel lock clean
+.PHONY: help setup demo test test-matrix lint types imports bench wheel lock clean
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.ready  ## Create .venv with the locked dependencies and the otel-llmcost command in it
 
@@ -21,6 +22,16 @@ demo: setup  ## Run the main job on simulated traffic (options: DEMO_ARGS=--no-s
 
 test: setup  ## Run the tests (options: TEST_ARGS='-m "not slow"')
 	$(BIN)/python -m pytest $(TEST_ARGS)
+
+# SDK releases by number, `newest`, and environments with a file of their own in tests/matrix.
+MATRIX ?= 1.27 1.39 1.40 1.42 1.44 newest instrumentations logfire
+MATRIX_TESTS = tests/test_processor.py tests/test_sdk_contract.py tests/sampling tests/auto/test_auto.py \
+	tests/middleware/test_middleware.py tests/matrix
+
+test-matrix: $(MATRIX:%=$(MATRIX_VENVS)/%/.ready)  ## Run the SDK's tests in older and newer environments (MATRIX='1.27 newest')
+	@set -e; for name in $(MATRIX); do python=$(MATRIX_VENVS)/$$name/bin/python; \
+		"$$python" -c 'from opentelemetry.sdk.version import __version__ as sdk; print("== '$$name': opentelemetry-sdk", sdk)'; \
+		"$$python" -m pytest --quiet -p no:cacheprovider -W ignore::DeprecationWarning $(MATRIX_TESTS); done
 
 lint: setup  ## Check style and formatting
 	$(BIN)/ruff check .
@@ -43,7 +54,7 @@ lock:  ## Re-create the locks from pyproject.toml (needs uv)
 	$(LOCK) --extra embedded pyproject.toml requirements/bench.in --output-file requirements/bench.txt
 
 clean:  ## Remove everything that make made
-	rm -rf $(VENV) $(BENCH_VENV) .llmcost-demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(BENCH_VENV) $(MATRIX_VENVS) .llmcost-demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 LOCK = $(UV) pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --no-annotate \
 	--custom-compile-command "make lock"
@@ -75,3 +86,12 @@ $(VENV)/.ready: requirements/dev.txt pyproject.toml
 
 $(BENCH_VENV)/.ready: requirements/bench.txt pyproject.toml
 	$(call SET_UP,$(BENCH_VENV),requirements/bench.txt)
+
+$(MATRIX_VENVS)/%/.ready: tests/matrix/common.in pyproject.toml
+	@$(FIND_PYTHON); echo "Setting up $(@D)" >&2; "$$python" -m venv $(@D)
+	@$(@D)/bin/python $(PIP_INSTALL) -r tests/matrix/common.in $(MATRIX_NEEDS)
+	@$(@D)/bin/python $(PIP_INSTALL) --no-build-isolation --no-deps --editable .
+	@touch $@
+
+# The instrumentor's package follows the SDK's release, but for environments that say themselves what they have.
+MATRIX_NEEDS = $(if $(wildcard tests/matrix/$*.in),-r tests/matrix/$*.in,$(if $(filter newest,$*),opentelemetry-sdk,'opentelemetry-sdk==$*.*') opentelemetry-instrumentation)

@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from otel_llmcost import ClickHouseSpanExporter, LLMCostSpanProcessor, auto, configure
+from otel_llmcost.counters import COUNTERS
 from otel_llmcost.errors import SettingsError
 from otel_llmcost.propagation import OwnerBaggagePropagator
 
@@ -62,6 +63,7 @@ def hook():
 def instrumentor():
     """Make an instrumentor by its entry point; a new one, where the class would give its only instance."""
     (entry,) = entry_points(group="opentelemetry_instrumentor", name="llmcost")
+    pytest.importorskip("opentelemetry.instrumentation.instrumentor", reason="an extra: otel-llmcost[auto]")
     kind = entry.load()
     kind._instance = None
     return kind()
@@ -161,12 +163,14 @@ def test_requests_that_the_sampler_drops_are_seen(dsn):
     `configure()` makes the provider record GenAI spans, whatever its sampler exports.
     """
     provider = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
-    configure(tracer_provider=provider)
+    processor = configure(tracer_provider=provider)
+    before = COUNTERS["requests.priced"]
     with provider.get_tracer("app").start_as_current_span("chat", attributes=CALL) as span:
         pass
     provider.shutdown()
 
-    assert "llmcost.cost_usd" in span.attributes
+    assert ours(provider) == [processor]
+    assert COUNTERS["requests.priced"] == before + 1
     assert not span.get_span_context().trace_flags.sampled
 
 

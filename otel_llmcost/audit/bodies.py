@@ -139,6 +139,8 @@ def _unwrapped(held: Held) -> tuple[Held, bool, str]:
 
 
 def _seller(body: Held, shape: Shape, read: ProviderUsage) -> str:
+    if read.provider:
+        return read.provider
     for path, begins, bills in _SELLERS:
         value = _follow(body, path)
         if value is not None and (not begins or (isinstance(value, str) and value.startswith(begins))):

@@ -8,15 +8,21 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Final, Literal
 
-from otel_llmcost.audit.trail import Charged, Same
+from otel_llmcost.audit.trail import Charged, Repeat
 from otel_llmcost.ledger.row import request_row
 from otel_llmcost.model import COUNTS, Request
 
-__all__ = ["COLUMNS", "Audit", "AuditedRequest", "Outcome", "Problem", "Totals", "exact"]
+__all__ = ["COLUMNS", "Audit", "AuditedRequest", "CostStatus", "Problem", "Totals", "exact"]
 
-Outcome = Literal["priced", "partial", "unpriced", "provider_reported", "failed_no_usage"]
+CostStatus = Literal["priced", "partial", "unpriced", "provider_reported", "failed_no_usage"]
 
-_OUTCOMES: Final[tuple[Outcome, ...]] = ("priced", "partial", "unpriced", "provider_reported", "failed_no_usage")
+_COST_STATUSES: Final[tuple[CostStatus, ...]] = (
+    "priced",
+    "partial",
+    "unpriced",
+    "provider_reported",
+    "failed_no_usage",
+)
 
 COLUMNS: Final = (
     "trace_id", "span_id", "timestamp", "dialect", "provider", "model", "request_model", "response_id", "request_id",
@@ -70,11 +76,11 @@ class AuditedRequest:
         return {name: row.get(name, _DEFAULTS.get(name)) for name in COLUMNS}
 
     @property
-    def outcome(self) -> Outcome:
+    def cost_status(self) -> CostStatus:
         """What is known of its cost; a failure without usage owes nothing that anybody could know of."""
         if self.request.call.status != "success" and self.row["reason"] == "no_usage":
             return "failed_no_usage"
-        status: Outcome = self.row["price_status"]  # type: ignore[assignment]  # its values are those of Outcome
+        status: CostStatus = self.row["price_status"]  # type: ignore[assignment]  # its values are those of CostStatus
         return status
 
     @property
@@ -92,7 +98,7 @@ class Totals:
     """None: there are requests, and the cost of none of them is known."""
     is_lower_bound: bool
     requests: int
-    outcomes: Mapping[str, int]
+    by_cost_status: Mapping[str, int]
     duplicates: int
     with_usage_gaps: int
     spans: int
@@ -105,7 +111,7 @@ class Audit:
     """The whole answer."""
 
     requests: Sequence[AuditedRequest]
-    duplicates: Sequence[Same]
+    duplicates: Sequence[Repeat]
     problems: Sequence[Problem]
     spans: int
     without_time: int
@@ -114,16 +120,16 @@ class Audit:
     @cached_property
     def totals(self) -> Totals:
         """Sum up."""
-        outcomes: dict[str, int] = dict.fromkeys(_OUTCOMES, 0)
+        by_cost_status: dict[str, int] = dict.fromkeys(_COST_STATUSES, 0)
         for each in self.requests:
-            outcomes[each.outcome] += 1
+            by_cost_status[each.cost_status] += 1
         costs = [cost for each in self.requests if (cost := each.cost_usd) is not None]
-        missing = outcomes["unpriced"] + outcomes["provider_reported"]
+        missing = by_cost_status["unpriced"] + by_cost_status["provider_reported"]
         return Totals(
             cost_usd=None if missing and not costs else sum(costs, Decimal(0)),
-            is_lower_bound=bool(missing or outcomes["partial"]),
+            is_lower_bound=bool(missing or by_cost_status["partial"]),
             requests=len(self.requests),
-            outcomes=outcomes,
+            by_cost_status=by_cost_status,
             duplicates=len(self.duplicates),
             with_usage_gaps=sum(bool(each.request.call.usage_gaps) for each in self.requests),
             spans=self.spans,
@@ -143,7 +149,7 @@ class Audit:
                 "cost_usd": None if totals.cost_usd is None else exact(totals.cost_usd),
                 "is_lower_bound": totals.is_lower_bound,
                 "requests": totals.requests,
-                **totals.outcomes,
+                **totals.by_cost_status,
                 "duplicates": totals.duplicates,
                 "with_usage_gaps": totals.with_usage_gaps,
                 "spans": totals.spans,

@@ -23,10 +23,10 @@ def facts(found: Audit) -> Iterator[tuple[str, str]]:
     """Give (what, sentence): the total first, then what is not in it, and why."""
     totals = found.totals
     cost = "not known" if totals.cost_usd is None else usd(totals.cost_usd, at_least=totals.is_lower_bound)
-    counted = [f"{count} {_WORDS[outcome]}" for outcome, count in totals.outcomes.items() if count]
+    counted = [f"{count} {_WORDS[status]}" for status, count in totals.by_cost_status.items() if count]
     yield "Total", f"{cost} for {_many(totals.requests, 'request')}" + (f": {', '.join(counted)}" if counted else "")
     for what, key in (("Not priced", "unpriced"), ("Provider says", "provider_reported"), ("At least", "partial")):
-        yield from _each_reason(what, [each for each in found.requests if each.outcome == key])
+        yield from _each_reason(what, [each for each in found.requests if each.cost_status == key])
     yield from _gaps(found.requests)
     yield from _stamps(found.requests)
     if found.duplicates:
@@ -66,7 +66,7 @@ def why(each: AuditedRequest) -> str:
     said = str(row["detail"] or "")
     if isinstance(missing, list | tuple) and missing:
         said = f"No rate for {', '.join(missing)}."
-    elif not row["model"] and each.outcome != "failed_no_usage":
+    elif not row["model"] and each.cost_status != "failed_no_usage":
         said = "The model is not named; for responses, --model names it."
     reported = f"The provider says {usd(Decimal(str(row['provider_cost_usd'])))}." if row["provider_cost_usd"] else ""
     return " ".join(filter(None, (f"{row['reason']}.", said, reported)))

@@ -26,7 +26,7 @@ from otel_llmcost.ownership import OwnerReader
 from otel_llmcost.pricing import Pricer
 from otel_llmcost.settings import Settings
 
-__all__ = ["MAX_SPANS", "Charged", "Same", "TooMany", "Trail"]
+__all__ = ["MAX_SPANS", "Charged", "Repeat", "TooMany", "Trail"]
 
 MAX_SPANS: Final = 1_000_000
 """Of one audit, model calls or not: about 1 GB. More belongs into a ledger."""
@@ -49,7 +49,7 @@ class Charged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Same:
+class Repeat:
     """A span that shows a request which `of` carries; `of` is None when that one is not here."""
 
     span: SpanKey
@@ -131,7 +131,7 @@ class Trail:
             raise TooMany
         self.spans += 1
 
-    def decide(self) -> tuple[list[Charged], list[Same]]:
+    def decide(self) -> tuple[list[Charged], list[Repeat]]:
         """Give what is billed, by start, and what is not, by span: the same for any order of arrival."""
         calls = sorted(self._calls, key=lambda each: each.order)
         charging = Charging(max_spans=len(calls) + 1)
@@ -189,7 +189,7 @@ class _Decision:
         for request in self._held.values():
             yield Charged(request=request, stamped_cost_usd=stamps[_key(request)])
 
-    def duplicates(self) -> Iterator[Same]:
+    def duplicates(self) -> Iterator[Repeat]:
         """Ask the charging again, now that it knows everything: whose request is it?"""
         carriers = {_key(request): request.call for request in self._held.values()}
         below = self._below_aggregates()
@@ -199,11 +199,11 @@ class _Decision:
                 shown.add(each.key)
             elif reason in ("recorded", "gateway"):
                 of = (each.span.trace_id, each.duplicate_of) if each.duplicate_of else None
-                yield Same(span=each.key, of=of, reason=reason)
+                yield Repeat(span=each.key, of=of, reason=reason)
             else:
                 inner = below.get(each.key, ()) if each.call.kind == "aggregate" else (each,)
                 carrier = next((of for call in inner if (of := self._carrier(call)) is not None), None)
-                yield Same(span=each.key, of=carrier, reason=self._reason(each, carrier, reason, carriers))
+                yield Repeat(span=each.key, of=carrier, reason=self._reason(each, carrier, reason, carriers))
 
     def _below_aggregates(self) -> dict[SpanKey, list[_Call]]:
         """Give the requests below each aggregate, the first to start in front."""

@@ -163,8 +163,8 @@ def _instant(each: AuditedRequest) -> str:
 
 def _cost(each: AuditedRequest) -> str:
     if each.cost_usd is None:
-        return "no usage" if each.outcome == "failed_no_usage" else "not known"
-    return usd(each.cost_usd, at_least=each.outcome == "partial")
+        return "no usage" if each.cost_status == "failed_no_usage" else "not known"
+    return usd(each.cost_usd, at_least=each.cost_status == "partial")
 
 
 def _explain(each: AuditedRequest) -> None:

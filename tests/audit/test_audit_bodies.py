@@ -93,6 +93,11 @@ EXPECTED = {
     "anthropic on bedrock": ({**MESSAGE, "id": "msg_bdrk_01"}, "aws.bedrock", {"input_tokens": 13}),
     "anthropic on vertex": ({**MESSAGE, "id": "msg_vrtx_01"}, "gcp.vertex_ai", {"input_tokens": 13}),
     "azure": ({**CHAT, "prompt_filter_results": []}, "azure.ai.openai", {"output_tokens": 1200}),
+    "openrouter": (
+        {**CHAT, "usage": {**CHAT["usage"], "cost": 0.0123, "is_byok": False}},
+        "openrouter",
+        {"output_tokens": 1200},
+    ),
     "a copy of openai": ({**CHAT, "model": "deepseek-chat"}, "deepseek", {"output_tokens": 1200}),
 }
 MODELS = {"converse": "us.anthropic.claude-sonnet-4-5-20250929-v1:0", "llama": "meta.llama3-1-8b-instruct-v1:0"}
@@ -175,7 +180,7 @@ def test_failures_owe_nothing_that_is_known(audited: Auditor, failure: dict, err
     (each,) = found.requests
 
     assert (status, error_type) == (each.row["status"], each.row["error_type"])
-    assert (each.outcome, each.cost_usd) == ("failed_no_usage", None)
+    assert (each.cost_status, each.cost_usd) == ("failed_no_usage", None)
     assert (Decimal(0), False) == (found.totals.cost_usd, found.totals.is_lower_bound)
 
 
@@ -202,7 +207,7 @@ def test_a_body_without_its_model_is_not_priced_until_it_is_named(audited: Audit
     """
     (unknown,), (known,) = (audited(CONVERSE, model=model).requests for model in ("", MODELS["converse"]))
 
-    assert (unknown.cost_usd, unknown.outcome) == (None, "unpriced")
+    assert (unknown.cost_usd, unknown.cost_status) == (None, "unpriced")
     assert known.cost_usd is not None
     assert known.cost_usd > 0
 
@@ -247,3 +252,22 @@ def test_content_stays_out(audited: Auditor):
     answer = json.dumps(audited([body for body, _, _ in EXPECTED.values()]).as_json())
 
     assert "secret" not in answer
+
+
+def test_the_callers_word_on_the_provider_wins(audited: Auditor):
+    """
+    Many providers copy OpenAI's form: who is named is who is billed.
+    """
+    (each,) = audited(CHAT, provider="Azure").requests
+
+    assert each.row["provider"] == "azure.ai.openai"
+
+
+def test_the_cost_that_a_provider_reports_is_kept_beside_ours(audited: Auditor):
+    """
+    OpenRouter says what it charged: that is shown, exactly, and never mixed with ours.
+    """
+    (each,) = audited(EXPECTED["openrouter"][0]).requests
+
+    assert each.row["provider_cost_usd"] == "0.0123"
+    assert each.row["cost_usd"] != "0.0123"

@@ -9,6 +9,7 @@ import re
 import pytest
 
 from otel_llmcost.attributes import to_attributes
+from otel_llmcost.audit import trail
 from otel_llmcost.audit.otlp_json import read_spans
 from otel_llmcost.model import SpanView
 from otel_llmcost.settings import Settings
@@ -196,3 +197,14 @@ def test_a_request_to_a_gateway_is_the_gateways(audited: Auditor):
     found = audited(stamped({"server.address": "llm.internal"}), settings=Settings(gateways=("llm.internal",)))
 
     assert (found.requests, [each.reason for each in found.duplicates]) == ([], ["gateway"])
+
+
+def test_an_audit_takes_a_bounded_number_of_spans(audited: Auditor, monkeypatch: pytest.MonkeyPatch):
+    """
+    Above the limit the rest is not read, and that is said.
+    """
+    monkeypatch.setattr(trail, "MAX_SPANS", 2)
+    found = audited([{**SPAN, "spanId": f"{number:016x}"} for number in range(1, 5)])
+
+    assert len(found.requests) == 2
+    assert "the rest was not read" in str(found.problems[0])

@@ -29,7 +29,7 @@ from opentelemetry.trace import Link, SpanKind
 from opentelemetry.trace.span import TraceState
 from opentelemetry.util.types import Attributes
 
-from otel_llmcost.dialects.start import is_genai_at_start
+from otel_llmcost.dialects.start import START_KEYS, START_NAMES, is_genai_at_start
 from otel_llmcost.fence import fenced
 
 __all__ = ["GenAIRatioSampler", "GenAISampler", "ratio_sampler", "record_genai"]
@@ -56,6 +56,7 @@ class GenAISampler(Sampler):
         self.scope = scope
         self.record_all = record_all
         self._records_scope = record_all or is_genai_at_start("", "", None, scope)
+        self._names = tuple(begins for known, begins, _ in START_NAMES if known in ("", scope))
 
     def should_sample(
         self,
@@ -77,13 +78,19 @@ class GenAISampler(Sampler):
     def _recorded(
         self, dropped: SamplingResult, name: str, kind: SpanKind | None, attributes: Attributes
     ) -> SamplingResult | None:
-        if not self._records_scope and not is_genai_at_start(
-            name, _KINDS[kind or SpanKind.INTERNAL], attributes, self.scope
-        ):
+        if not self._records_scope and not self._is_genai(name, kind, attributes):
             return None
         # The attributes that the span starts with: a sampler that drops gives none of them back.
         started = {**(attributes or {}), **(dropped.attributes or {})}
         return SamplingResult(Decision.RECORD_ONLY, started, dropped.trace_state)
+
+    def _is_genai(self, name: str, kind: SpanKind | None, attributes: Attributes) -> bool:
+        # `is_genai_at_start`, with what the scope alone decides taken out: every span that is dropped comes by here.
+        if attributes and not attributes.keys().isdisjoint(START_KEYS):
+            return True
+        return name.startswith(self._names) and is_genai_at_start(
+            name, _KINDS[kind or SpanKind.INTERNAL], None, self.scope
+        )
 
     def get_description(self) -> str:
         """Name the wrapped sampler."""

@@ -27,6 +27,7 @@ from opentelemetry.trace import SpanKind, TraceState, get_current_span
 
 from otel_llmcost import ClickHouseSpanExporter, LLMCostSpanProcessor, attributed, fence
 from otel_llmcost.counters import COUNTERS
+from otel_llmcost.dialects.start import START_NAMES, is_genai_at_start
 from otel_llmcost.journal import waiting
 from otel_llmcost.sampling import GenAIRatioSampler, GenAISampler, ratio_sampler, record_genai
 
@@ -278,3 +279,21 @@ def test_a_ratio_that_is_none_exports_everything(argument, caplog):
 
     assert "is no ratio from 0 to 1" in caplog.text
     assert sampler.should_sample(None, 2**127, "x").decision.is_sampled()
+
+
+@pytest.mark.parametrize("kind", [None, *SpanKind])
+@pytest.mark.parametrize(
+    ("scope", "name"),
+    [(scope, f"{begins}x") for scope, begins, _ in START_NAMES]
+    + [("app", begins) for _, begins, _ in START_NAMES]
+    + [("openinference.x", "GET /"), ("app", "GET /"), ("", "")],
+)
+def test_the_sampler_records_what_the_public_table_knows(scope, name, kind):
+    """
+    The sampler's faster way comes to the same answer as `is_genai_at_start`, for every row of its tables.
+    """
+    for attributes in (None, {}, {"a": 1}, START, {"gen_ai.system": "openai"}, {"openinference.span.kind": "LLM"}):
+        expected = is_genai_at_start(name, (kind or SpanKind.INTERNAL).name.lower(), attributes, scope)
+        result = GenAISampler(ALWAYS_OFF, scope=scope).should_sample(None, 1, name, kind, attributes)
+
+        assert (result.decision is Decision.RECORD_ONLY) is expected

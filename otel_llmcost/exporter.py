@@ -104,13 +104,18 @@ class ClickHouseSpanExporter(SpanExporter):
         is counted as `journal.refused` and logged once.
         """
         try:
+            corrections: dict[str, list[bytes]] = {}
             for outcome in outcomes:
                 if isinstance(outcome, Request):
                     self._write_rate(outcome)
-                    self.append("llm_requests", outcome.span.start_unix_ns, request_row(outcome))
+                    self._append("llm_requests", month_of(outcome.span.start_unix_ns), encode_row(request_row(outcome)))
                 elif isinstance(outcome, Adjustment):
                     self._write_rate(outcome.request)
-                    self.append("llm_adjustments", outcome.request.span.start_unix_ns, adjustment_row(outcome))
+                    month = month_of(outcome.request.span.start_unix_ns)
+                    corrections.setdefault(month, []).append(encode_row(adjustment_row(outcome)))
+            for month, rows in corrections.items():
+                # What takes back and what adds are written together: a journal that fills up between would cost money.
+                self._append("llm_adjustments", month, *rows)
         except JournalError as error:
             COUNTERS.add("exporter.rows_refused")
             self._maintenance.complain(error)
@@ -157,8 +162,11 @@ class ClickHouseSpanExporter(SpanExporter):
 
     def append(self, table: str, unix_ns: int, row: Row) -> None:
         """Journal one row of `table`, in the segment of the month of `unix_ns`. Raises `JournalError`."""
+        self._append(table, month_of(unix_ns), encode_row(row))
+
+    def _append(self, table: str, month: str, *rows: bytes) -> None:
         try:
-            self._journal.append(table, month_of(unix_ns), encode_row(row))
+            self._journal.append(table, month, *rows)
         finally:
             self._maintenance.wake()  # a full journal needs its maintenance most
 

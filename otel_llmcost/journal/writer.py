@@ -76,27 +76,27 @@ class Journal:
         """True while no row waits to be sealed: maintenance may sleep."""
         return not self._open and not self._full
 
-    def append(self, table: str, month: str, row: bytes) -> None:
+    def append(self, table: str, month: str, *rows: bytes) -> None:
         """
-        Write one row: a JSON object on one line, without `batch_id`. When this returns, the row survives kill -9.
+        Write rows, all of them or none: each a JSON object on one line, without `batch_id`. When this returns, they
+        survive kill -9.
 
         Raises `JournalFull` at the size cap or on a full disk, `JournalError` if the folder cannot be written or the
-        journal is closed; the row is then not in the journal, and counted.
+        journal is closed; the rows are then not in the journal, and counted as one.
         """
         with self._lock:
             segment = self._open.get((table, month)) or self._begin(table, month)
-            payload = b"".join((segment.prefix, memoryview(row)[1:], b"\n"))
-            record = HEAD.pack(len(payload), crc32(payload)) + payload
+            record = b"".join([_record(segment.prefix, row) for row in rows])
             if self._written + len(record) > self._limit or len(record) > MAX_ROW_BYTES:
                 self._check_room(len(record))
-            rows = segment.rows
+            rows_before = segment.rows
             try:
                 written = os.write(segment.descriptor, record)
             except OSError as error:
                 self._fail(segment, error)
             if written != len(record):
-                self._cut(segment, rows, written)
-            segment.rows += 1
+                self._cut(segment, rows_before, written)
+            segment.rows += len(rows)
             segment.size += written
             self._written += written
             if segment.rows >= self._seal_rows or segment.size >= _SEAL_BYTES:
@@ -276,6 +276,11 @@ class Journal:
         self._make_locks()
         self._open.clear()
         self._full.clear()
+
+
+def _record(prefix: bytes, row: bytes) -> bytes:
+    payload = b"".join((prefix, memoryview(row)[1:], b"\n"))
+    return HEAD.pack(len(payload), crc32(payload)) + payload
 
 
 def _close_all(open_segments: dict[tuple[str, str], OpenSegment], full: list[OpenSegment]) -> None:

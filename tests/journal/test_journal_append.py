@@ -478,3 +478,23 @@ def test_saving_rows_on_a_full_disk(begin: Begin, drain: Drain, folder: Path, mo
     assert drain() == []
     journal.flush()
     assert drain() == list(range(30))
+
+
+def test_rows_that_belong_together_are_written_together(tmp_path, monkeypatch):
+    """
+    Of rows appended in one call, all are in the journal or none, also when the disk fills up in the middle.
+    """
+    journal = Journal(tmp_path / "journal", ledger="l")
+    journal.append("t", "202611", b'{"n":1}')
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, data[: len(data) - 3]))
+    with pytest.raises(JournalError):
+        journal.append("t", "202611", b'{"n":2}', b'{"n":3}')
+    monkeypatch.setattr(os, "write", real)
+    journal.append("t", "202611", b'{"n":4}', b'{"n":5}')
+    journal.flush()
+    (segment,) = waiting(tmp_path / "journal", "l")
+    with segment:
+        numbers = [json.loads(line)["n"] for line in segment.payload().splitlines()]
+
+    assert (numbers, segment.rows) == ([1, 4, 5], 3)

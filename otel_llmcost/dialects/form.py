@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Final, Literal, TypeAlias
+from operator import itemgetter
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from otel_llmcost.attributes import PRICE_ATTRIBUTES
 from otel_llmcost.dialects.emitters import Emitter, emitter
@@ -26,8 +27,8 @@ from otel_llmcost.dialects.reading import (
     read_text,
     read_totals,
 )
-from otel_llmcost.dialects.sellers import answerer, seller, sold
-from otel_llmcost.model import ModelCall, SpanView, Usage, maker
+from otel_llmcost.dialects.sellers import ID_SELLERS, answerer, seller, sold
+from otel_llmcost.model import Attributes, ModelCall, SpanView, Usage, maker
 
 __all__ = ["CONVENTION_NAMES", "Form", "Kind", "build"]
 
@@ -56,7 +57,7 @@ CONVENTION_NAMES: Final[Names] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)  # compared and hashed by identity: it is part of keys
 class Form:
     """The attributes of one dialect, each in order of preference: one is read, none is added to another."""
 
@@ -120,8 +121,35 @@ class _Known:
     """True where the beginning of a model's name says in which region it ran: Bedrock."""
 
 
-@dataclass(slots=True)
-class _Count:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shape:
+    """Which of a form's attributes a span has: only those need to be looked at."""
+
+    totals: Names
+    has_cost: bool
+    texts: Callable[[Attributes], tuple[object, ...]]
+    """Gives the values that a `_Site` is read from."""
+
+
+_Told: TypeAlias = tuple[str, str, str, str]
+"""What is known beside the attributes: the provider, the model and the tier, and what the response id begins with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Site:
+    """What a span's texts say before any count: the same for all requests of one place in a program."""
+
+    requested: str
+    model: str
+    provider: str
+    tier: str
+    known: _Known
+    gaps: tuple[str, ...]
+    """What the texts show to be hidden, beyond what the emitter always hides."""
+    price_attributes: Mapping[str, str]
+
+
+class _Count(NamedTuple):
     usage: Usage | None
     convention: str
     invalid: tuple[str, ...]
@@ -148,55 +176,139 @@ def build(
         exclusive: input leaves cached tokens out, where the span tells it and not its emitter's row.
     """
     attributes = span.attributes
-    requested = read_text(attributes, *form.request_model)
-    model = (raw.model if raw else "") or read_text(attributes, *form.response_model) or requested
-    named = provider or (raw.provider if raw else "") or read_text(attributes, *form.provider)
+    shape = _shape(form, _names(form).intersection(attributes))
     response_id = (raw.response_id if raw else "") or read_text(attributes, *form.response_id)
-    provider = answerer(seller(named, _host(span, form), model), response_id, requested or model)
-    api = read_text(attributes, "openai.api.type") or _api(response_id)
-    tier = (raw.service_tier if raw else "") or read_text(attributes, *form.service_tier)
-    known = _known(span.scope_name[:_SCOPE_CHARACTERS], span.scope_version[:32], provider, operation, api)
+    family = _id_family(response_id)
+    told = (provider or raw.provider, raw.model, raw.service_tier, family) if raw else (provider, "", "", family)
+    site = _site(span, form, shape, operation, told)
     status, error_type = read_status(span)
     if raw and (raw.usage or raw.invalid_usage):
-        count = _Count(raw.usage, "raw", raw.invalid_usage, tuple(gap for gap in raw.gaps if gap in known.billed))
+        gaps = tuple(gap for gap in raw.gaps if gap in site.known.billed)
+        count = _Count(raw.usage, "raw", raw.invalid_usage, gaps)
     else:
-        count = _count(span, form, known, exclusive)
-    if status != "success" and count.usage is not None and not any(count.usage.counts):
-        count.usage = None  # some write zeros on failed calls; nobody counted anything
+        count = _count(span, shape, site.known, exclusive)
+    usage = count.usage
+    if status != "success" and usage is not None and not any(usage.counts):
+        usage = None  # some write zeros on failed calls; nobody counted anything
     return _new_call(
         dialect=form.dialect,
         kind=kind,
         operation=operation,
-        provider=provider,
-        model=model,
-        request_model=requested,
+        provider=site.provider,
+        model=site.model,
+        request_model=site.requested,
         response_id=response_id,
-        usage=count.usage,
+        usage=usage,
         invalid_usage=count.invalid,
-        usage_convention=count.convention if count.usage is not None else "",
-        usage_gaps=_span_gaps(span, count, known, (operation, model, tier)),
-        service_tier=tier,
+        usage_convention=count.convention if usage is not None else "",
+        usage_gaps=_span_gaps(usage, count, site, operation),
+        service_tier=site.tier,
         speed=raw.speed if raw else "",
         region=raw.region if raw else "",
         status=status,
         error_type=error_type,
-        provider_cost_usd=_reported_cost(span, form, raw),
+        provider_cost_usd=_reported_cost(attributes, form, raw) if raw or shape.has_cost else None,
         resend_count=_resends(span),
+        price_attributes=site.price_attributes,
+    )
+
+
+_CHAT: Final = "chatcmpl-"
+_RESPONSE: Final = "resp_"
+_ID_FAMILIES: Final = (_CHAT, _RESPONSE, *(beginning for beginning, _ in ID_SELLERS))
+_APIS: Final = {_CHAT: "chat_completions", _RESPONSE: "responses"}
+
+
+def _id_family(response_id: str) -> str:
+    """Give how the response id begins, where that says by which API or by whom it was made."""
+    for beginning in _ID_FAMILIES:
+        if response_id.startswith(beginning):
+            return beginning
+    return ""
+
+
+@functools.lru_cache(maxsize=64)
+def _text_names(form: Form) -> tuple[str, ...]:
+    """Name every attribute that a `_Site` is read from, in one order."""
+    given = (*form.request_model, *form.response_model, *form.provider, *form.service_tier, *form.base_url)
+    return tuple(dict.fromkeys((*given, *_REQUESTED_TIER, *PRICE_ATTRIBUTES, "openai.api.type")))
+
+
+@functools.lru_cache(maxsize=64)
+def _names(form: Form) -> frozenset[str]:
+    """Name every attribute that makes a difference to a `_Shape`."""
+    return frozenset(
+        (*_text_names(form), *form.cost, _COST_SOURCE, *(name for names in form.names.values() for name in names))
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def _shape(form: Form, present: frozenset[str]) -> _Shape:
+    totals = {total: tuple(name for name in names if name in present) for total, names in form.names.items()}
+    texts = [name for name in _text_names(form) if name in present]
+    return _Shape(
+        totals={total: names for total, names in totals.items() if names},
+        has_cost=not present.isdisjoint((_COST_SOURCE, *form.cost)),
+        # `itemgetter` reads all at once, but gives no tuple for a single name, and there is none for no name.
+        texts=itemgetter(*texts) if len(texts) > 1 else lambda attributes: tuple(attributes[name] for name in texts),
+    )
+
+
+_SITES_KEPT: Final = 1024
+_sites: dict[object, _Site] = {}
+_PRICE_NAMES: Final = frozenset(PRICE_ATTRIBUTES)
+
+
+def _site(span: SpanView, form: Form, shape: _Shape, operation: str, told: _Told) -> _Site:
+    """Give what the texts say, remembered by these very texts."""
+    texts = shape.texts(span.attributes)
+    if not _PRICE_NAMES.isdisjoint(span.resource):
+        texts += tuple([span.resource.get(name, "") for name in PRICE_ATTRIBUTES])
+    key = (shape, operation, span.scope_name[:_SCOPE_CHARACTERS], span.scope_version[:32], told, texts)
+    try:
+        known = _sites.get(key)
+    except TypeError:  # a value that cannot be part of a key, and is no text
+        return _read_site(span, form, operation, told)
+    if known is None:
+        known = _read_site(span, form, operation, told)
+        # Text alone is remembered: it equals no value of another type, as True equals 1. What is too long is read anew.
+        if all(type(text) is str and len(text) <= MAX_TEXT for text in texts):
+            if len(_sites) >= _SITES_KEPT:
+                _sites.clear()  # simpler than a queue of uses, without a lock, and filled again within a few requests
+            _sites[key] = known
+    return known
+
+
+def _read_site(span: SpanView, form: Form, operation: str, told: _Told) -> _Site:
+    attributes, (provider, model, tier, id_family) = span.attributes, told
+    requested = read_text(attributes, *form.request_model)
+    model = model or read_text(attributes, *form.response_model) or requested
+    named = provider or read_text(attributes, *form.provider)
+    provider = answerer(seller(named, _host(attributes, form), model), id_family, requested or model)
+    api = read_text(attributes, "openai.api.type") or _APIS.get(id_family, "")
+    tier = tier or read_text(attributes, *form.service_tier)
+    known = _known(span.scope_name[:_SCOPE_CHARACTERS], span.scope_version[:32], provider, operation, api)
+    gaps: list[str] = []
+    if not tier and read_text(attributes, *_REQUESTED_TIER) not in ("", "auto", "default"):
+        gaps.append("service_tier")
+    if known.in_prefix and not _PLACE.search(model.partition("-")[0]):
+        gaps.append("region")  # the model's prefix says where it ran, and this emitter cut it off
+    return _Site(
+        requested=requested,
+        model=model,
+        provider=provider,
+        tier=tier,
+        known=known,
+        gaps=tuple(gaps),
         price_attributes=_price_attributes(span),
     )
 
 
-def _host(span: SpanView, form: Form) -> str:
-    host = read_text(span.attributes, "server.address")
+def _host(attributes: Attributes, form: Form) -> str:
+    host = read_text(attributes, "server.address")
     if not host and form.base_url:
-        return read_text(span.attributes, *form.base_url).partition("://")[2].partition("/")[0].partition(":")[0]
+        return read_text(attributes, *form.base_url).partition("://")[2].partition("/")[0].partition(":")[0]
     return host
-
-
-def _api(response_id: str) -> str:
-    if response_id.startswith("chatcmpl-"):
-        return "chat_completions"
-    return "responses" if response_id.startswith("resp_") else ""
 
 
 @functools.lru_cache(maxsize=1024)
@@ -214,8 +326,8 @@ def _known(scope: str, version: str, provider: str, operation: str, api: str) ->
     )
 
 
-def _count(span: SpanView, form: Form, known: _Known, exclusive: bool) -> _Count:
-    totals, invalid = read_totals(span.attributes, form.names)
+def _count(span: SpanView, shape: _Shape, known: _Known, exclusive: bool) -> _Count:
+    totals, invalid = read_totals(span.attributes, shape.totals)
     row = known.row
     if row.counted and _streamed(span) and row.counted not in span.attributes:
         totals = {}  # the emitter's own guess: nobody reported usage
@@ -244,33 +356,32 @@ def _streamed(span: SpanView) -> bool:
     return span.attributes.get("gen_ai.request.stream") is True
 
 
-def _span_gaps(span: SpanView, count: _Count, known: _Known, what: tuple[str, str, str]) -> tuple[str, ...]:
+def _span_gaps(usage: Usage | None, count: _Count, site: _Site, operation: str) -> tuple[str, ...]:
     """Give what this one span hides, beyond what its emitter always does."""
-    operation, model, tier = what
-    gaps, usage = count.gaps, count.usage
-    if tier and "service_tier" in gaps:
+    gaps, known = count.gaps, site.known
+    if site.tier and "service_tier" in gaps:
         gaps = tuple(gap for gap in gaps if gap != "service_tier")
-    extra: list[str] = []
+    extra: tuple[str, ...] = ()
     if usage is not None:
         if usage.cache_write_tokens and known.lifetime and getattr(usage, known.lifetime) is None:
             # OpenAI's own usage leaves the split out where there is only the default; a copy of it leaves it out always.
-            extra += () if count.convention == "raw" and known.lifetime == _OPENAI_LIFETIME else ("cache_write_ttl",)
+            extra = () if count.convention == "raw" and known.lifetime == _OPENAI_LIFETIME else ("cache_write_ttl",)
         if usage.output_tokens is None and usage.input_tokens is not None and operation != "embeddings":
-            extra.append("output")  # an abandoned stream: what was billed for its answer is not known
-    if not tier and read_text(span.attributes, *_REQUESTED_TIER) not in ("", "auto", "default"):
-        extra.append("service_tier")
-    if known.in_prefix and not _PLACE.search(model.partition("-")[0]):
-        extra.append("region")  # the model's prefix says where it ran, and this emitter cut it off
-    return gaps + tuple(gap for gap in extra if gap in known.billed and gap not in gaps) if extra else gaps
+            extra += ("output",)  # an abandoned stream: what was billed for its answer is not known
+    if not extra and not site.gaps:
+        return gaps
+    return gaps + tuple(gap for gap in (*extra, *site.gaps) if gap in known.billed and gap not in gaps)
 
 
-def _reported_cost(span: SpanView, form: Form, raw: ProviderUsage | None) -> Decimal | None:
+_COST_SOURCE: Final = "gen_ai.usage.cost.source"
+
+
+def _reported_cost(attributes: Attributes, form: Form, raw: ProviderUsage | None) -> Decimal | None:
     if raw and raw.provider_cost_usd is not None:
         return raw.provider_cost_usd
-    attributes = span.attributes
     # semantic-conventions-genai#443: only source=provider is the provider's own amount, and only dollars are ours.
-    if "gen_ai.usage.cost.source" in attributes:
-        given = read_text(attributes, "gen_ai.usage.cost.source"), read_text(attributes, "gen_ai.usage.cost.currency")
+    if _COST_SOURCE in attributes:
+        given = read_text(attributes, _COST_SOURCE), read_text(attributes, "gen_ai.usage.cost.currency")
         if given in (("provider", ""), ("provider", "USD")):
             return read_decimal(attributes, "gen_ai.usage.cost.amount")
     return read_decimal(attributes, *form.cost) or None

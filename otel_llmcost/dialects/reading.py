@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Final, Literal, TypeAlias
 
-from otel_llmcost.model import COUNTS, MAX_COUNT, Attributes, SpanView, Usage
+from otel_llmcost.model import COUNTS, MAX_COUNT, Attributes, SpanView, Usage, maker
 
 __all__ = [
     "MAX_TEXT",
@@ -121,14 +121,11 @@ def read_status(span: SpanView) -> tuple[Literal["success", "error", "timeout", 
     return "error", kind
 
 
-_SET_COUNTS: Final = tuple(getattr(Usage, name).__set__ for name in COUNTS)
+_new_usage: Final = maker(Usage)
 _MODALITIES: Final = frozenset({"audio_input", "cached_audio", "audio_output", "image_input", "image_output"})
 _LIFETIMES: Final = frozenset({"cache_write_5m", "cache_write_1h", "cache_write_12h"})
-_REST: Final = (
-    "cached_audio", "audio_output", "image_input", "image_output",
-    "web_search_calls", "file_search_calls", "code_execution_calls",
-)  # fmt: skip
-"""Totals in the order of the last counts of `Usage`, between fresh audio and reasoning."""
+_RARE: Final = _MODALITIES | _LIFETIMES | {"web_search_calls", "file_search_calls", "code_execution_calls"}
+"""Totals that most spans do not have, so that one look tells that none of them needs to be asked for."""
 
 
 def disjoint(totals: Totals, *, exclusive: bool) -> tuple[Usage, Convention, tuple[str, ...]]:
@@ -139,8 +136,9 @@ def disjoint(totals: Totals, *, exclusive: bool) -> tuple[Usage, Convention, tup
     """
     get = totals.get
     fresh, output, reasoning = get("input"), get("output"), get("reasoning")
-    cached, written, hour, half_day = get("cached"), get("cache_write"), get("cache_write_1h"), get("cache_write_12h")
-    if not written and not _LIFETIMES.isdisjoint(totals):
+    cached, written = get("cached"), get("cache_write")
+    is_rare = not _RARE.isdisjoint(totals)
+    if is_rare and not written and not _LIFETIMES.isdisjoint(totals):
         # Some give the lifetimes alone, and LangChain gives 0 beside them.
         written = sum(get(name, 0) for name in _LIFETIMES)
     convention: Convention = "exclusive" if exclusive else "inclusive"
@@ -151,24 +149,53 @@ def disjoint(totals: Totals, *, exclusive: bool) -> tuple[Usage, Convention, tup
         fresh += get("tool_prompt", 0) - taken
     if (thoughts := get("thoughts")) is not None:
         output, reasoning = (output or 0) + thoughts, thoughts
+    if is_rare:
+        usage = _rare_usage(totals, (fresh, cached, written, output, reasoning))
+        return usage, convention, _impossible(usage)
+    usage = _new_usage(
+        input_tokens=fresh,
+        cached_input_tokens=cached,
+        cache_write_tokens=written,
+        output_tokens=output,
+        reasoning_tokens=reasoning,
+    )
+    return usage, convention, ()  # nothing but cache was taken from a total here, and that was seen to fit
+
+
+def _rare_usage(totals: Totals, common: tuple[int | None, ...]) -> Usage:
+    """Give the counts of a span that splits cache writes by lifetime, or shows audio, images or tools."""
+    get = totals.get
+    fresh, cached, written, output, reasoning = common
+    hour, half_day, audio = get("cache_write_1h"), get("cache_write_12h"), get("audio_input")
     if written and (hour or half_day):
         written -= (hour or 0) + (half_day or 0)
-    audio = get("audio_input")
     if not _MODALITIES.isdisjoint(totals):
         spoken, drawn = get("cached_audio", 0), get("image_input", 0)
         audio = _less(audio, spoken)
         fresh, cached = _less(fresh, (audio or 0) + drawn), _less(cached, spoken)
         output = _less(output, get("audio_output", 0) + get("image_output", 0))
-    counts = (fresh, cached, written, hour, half_day, output, audio, *map(get, _REST), reasoning)
-    usage = object.__new__(Usage)
-    for set_count, count in zip(_SET_COUNTS, counts, strict=True):
-        set_count(usage, count)  # a third of what the frozen constructor takes
-    if (fresh or 0) < 0 or (cached or 0) < 0 or (written or 0) < 0 or (output or 0) < 0 or (audio or 0) < 0:
-        return usage, convention, _impossible(usage)
-    return usage, convention, ()
+    return _new_usage(
+        input_tokens=fresh,
+        cached_input_tokens=cached,
+        cache_write_tokens=written,
+        cache_write_1h_tokens=hour,
+        cache_write_12h_tokens=half_day,
+        output_tokens=output,
+        audio_input_tokens=audio,
+        cached_audio_input_tokens=get("cached_audio"),
+        audio_output_tokens=get("audio_output"),
+        image_input_tokens=get("image_input"),
+        image_output_tokens=get("image_output"),
+        web_search_calls=get("web_search_calls"),
+        file_search_calls=get("file_search_calls"),
+        code_execution_calls=get("code_execution_calls"),
+        reasoning_tokens=reasoning,
+    )
 
 
 def _impossible(usage: Usage) -> tuple[str, ...]:
+    if min(filter(None, usage.counts), default=0) >= 0:
+        return ()
     counts = zip(COUNTS, usage.counts, strict=True)
     return tuple(f"{name}={count}: a part is larger than its whole" for name, count in counts if (count or 0) < 0)
 

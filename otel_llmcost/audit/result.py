@@ -95,12 +95,14 @@ class Totals:
     """Of one audit."""
 
     cost_usd: Decimal | None
-    """None: there are requests, and the cost of none of them is known."""
+    """None: something was spent, and none of it is known."""
     is_lower_bound: bool
     requests: int
     by_cost_status: Mapping[str, int]
     duplicates: int
     with_usage_gaps: int
+    agents_without_requests: int
+    """Agents and workflows that show neither usage nor a request below them."""
     spans: int
     """All that were read, model calls or not; a response body counts as one."""
     problems: int
@@ -112,6 +114,7 @@ class Audit:
 
     requests: Sequence[AuditedRequest]
     duplicates: Sequence[Repeat]
+    agents_without_requests: int
     problems: Sequence[Problem]
     spans: int
     without_time: int
@@ -125,6 +128,7 @@ class Audit:
             by_cost_status[each.cost_status] += 1
         costs = [cost for each in self.requests if (cost := each.cost_usd) is not None]
         missing = by_cost_status["unpriced"] + by_cost_status["provider_reported"]
+        missing += 0 if self.requests else self.agents_without_requests
         return Totals(
             cost_usd=None if missing and not costs else sum(costs, Decimal(0)),
             is_lower_bound=bool(missing or by_cost_status["partial"]),
@@ -132,6 +136,7 @@ class Audit:
             by_cost_status=by_cost_status,
             duplicates=len(self.duplicates),
             with_usage_gaps=sum(bool(each.request.call.usage_gaps) for each in self.requests),
+            agents_without_requests=self.agents_without_requests,
             spans=self.spans,
             problems=len(self.problems),
         )
@@ -152,6 +157,7 @@ class Audit:
                 **totals.by_cost_status,
                 "duplicates": totals.duplicates,
                 "with_usage_gaps": totals.with_usage_gaps,
+                "agents_without_requests": totals.agents_without_requests,
                 "spans": totals.spans,
                 "problems": totals.problems,
             },

@@ -31,10 +31,11 @@ def audit(sources: Iterable[tuple[str, IO[bytes]]], *, pricer: Pricer, settings:
     run = _Run(Trail(pricer, settings), defaults)
     for name, stream in sources:
         run.read(name, stream)
-    charged, duplicates = run.trail.decide()
+    decided = run.trail.decide()
     return Audit(
-        requests=[AuditedRequest(number=number, charged=each) for number, each in enumerate(charged, start=1)],
-        duplicates=duplicates,
+        requests=[AuditedRequest(number=number, charged=each) for number, each in enumerate(decided.charged, start=1)],
+        duplicates=decided.repeats,
+        agents_without_requests=decided.agents_without_requests,
         problems=run.problems,
         spans=run.trail.spans,
         without_time=run.without_time,

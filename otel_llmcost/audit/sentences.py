@@ -33,13 +33,19 @@ def facts(found: Audit) -> Iterator[tuple[str, str]]:
         reasons = sorted(each.reason for each in found.duplicates)
         parts = ", ".join(f"{len(list(same))} {_REASONS.get(reason, reason)}" for reason, same in groupby(reasons))
         yield "Not charged again", f"{_many(totals.duplicates, 'span')}: {parts}"
+    if found.agents_without_requests:
+        spans = _many(found.agents_without_requests, "span")
+        yield (
+            "Not shown",
+            f"{spans} of agents or workflows, without usage or requests below: what they cost is not known",
+        )
     if found.without_time:
         yield (
             "No time",
             f"{_many(found.without_time, 'response')} carried none, and was priced as of --at (default: now)",
         )
     if not found.requests:
-        yield "Read", f"{_many(totals.spans, 'span')}; none is a request to a model"
+        yield "Read", f"{_many(totals.spans, 'span')}, no request to a model among them"
     if found.problems:
         yield "Not read", f"{_many(totals.problems, 'place')}, listed on standard error"
 
@@ -63,13 +69,16 @@ def _each_reason(what: str, requests: Sequence[AuditedRequest]) -> Iterator[tupl
 def why(each: AuditedRequest) -> str:
     """Say why a cost is not known, or not wholly."""
     row, missing = each.row, each.row["missing_rates"]
-    said = str(row["detail"] or "")
+    said = str(row["detail"] or _DETAILS.get(str(row["reason"]), ""))
     if isinstance(missing, list | tuple) and missing:
         said = f"No rate for {', '.join(missing)}."
     elif not row["model"] and each.cost_status != "failed_no_usage":
         said = "The model is not named; for responses, --model names it."
     reported = f"The provider says {usd(Decimal(str(row['provider_cost_usd'])))}." if row["provider_cost_usd"] else ""
     return " ".join(filter(None, (f"{row['reason']}.", said, reported)))
+
+
+_DETAILS: Final = {"output_unknown": "The stream ended early, and what was billed for its output is not known."}
 
 
 def _gaps(requests: Sequence[AuditedRequest]) -> Iterator[tuple[str, str]]:

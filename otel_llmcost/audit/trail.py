@@ -12,6 +12,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final, Literal
 
 from opentelemetry.context import Context
@@ -26,7 +27,7 @@ from otel_llmcost.ownership import OwnerReader
 from otel_llmcost.pricing import Pricer
 from otel_llmcost.settings import Settings
 
-__all__ = ["MAX_SPANS", "Charged", "Repeat", "TooMany", "Trail"]
+__all__ = ["MAX_SPANS", "Charged", "Decided", "Repeat", "TooMany", "Trail"]
 
 MAX_SPANS: Final = 1_000_000
 """Of one audit, model calls or not: about 1 GB. More belongs into a ledger."""
@@ -55,6 +56,16 @@ class Repeat:
     span: SpanKey
     of: SpanKey | None
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """The final bill: `charged` by start, `repeats` by span, the same for any order of arrival."""
+
+    charged: list[Charged]
+    repeats: list[Repeat]
+    agents_without_requests: int
+    """Agents and workflows that show neither usage nor a request below them: what they cost is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,15 +142,18 @@ class Trail:
             raise TooMany
         self.spans += 1
 
-    def decide(self) -> tuple[list[Charged], list[Repeat]]:
-        """Give what is billed, by start, and what is not, by span: the same for any order of arrival."""
+    def decide(self) -> Decided:
+        """Give what is billed in the end, and what is not."""
         calls = sorted(self._calls, key=lambda each: each.order)
         charging = Charging(max_spans=len(calls) + 1)
         meter = Meter(self._pricer, charging, gateways=self._gateways)
         decision = _Decision(calls, self._chains(calls), charging)
         decision.run(meter)
-        charged = sorted(decision.charged(), key=lambda each: (each.request.span.start_unix_ns, _key(each.request)))
-        return charged, sorted(decision.duplicates(), key=lambda each: (each.span, each.reason))
+        return Decided(
+            charged=sorted(decision.charged(), key=lambda each: (each.request.span.start_unix_ns, _key(each.request))),
+            repeats=sorted(decision.repeats(), key=lambda each: (each.span, each.reason)),
+            agents_without_requests=decision.agents_without_requests(),
+        )
 
     def _chains(self, calls: list[_Call]) -> dict[SpanKey, tuple[SpanKey, ...]]:
         ancestry = Ancestry(max_spans=MAX_SPANS + 1)
@@ -189,10 +203,9 @@ class _Decision:
         for request in self._held.values():
             yield Charged(request=request, stamped_cost_usd=stamps[_key(request)])
 
-    def duplicates(self) -> Iterator[Repeat]:
+    def repeats(self) -> Iterator[Repeat]:
         """Ask the charging again, now that it knows everything: whose request is it?"""
         carriers = {_key(request): request.call for request in self._held.values()}
-        below = self._below_aggregates()
         shown: set[SpanKey] = set()
         for each, reason in self._asides:
             if each.key in carriers and each.key not in shown:
@@ -201,11 +214,16 @@ class _Decision:
                 of = (each.span.trace_id, each.duplicate_of) if each.duplicate_of else None
                 yield Repeat(span=each.key, of=of, reason=reason)
             else:
-                inner = below.get(each.key, ()) if each.call.kind == "aggregate" else (each,)
+                inner = self._below.get(each.key, ()) if each.call.kind == "aggregate" else (each,)
                 carrier = next((of for call in inner if (of := self._carrier(call)) is not None), None)
                 yield Repeat(span=each.key, of=carrier, reason=self._reason(each, carrier, reason, carriers))
 
-    def _below_aggregates(self) -> dict[SpanKey, list[_Call]]:
+    def agents_without_requests(self) -> int:
+        decided = {each.key for each, _ in self._asides}
+        return sum(not requests and key not in decided for key, requests in self._below.items())
+
+    @cached_property
+    def _below(self) -> dict[SpanKey, list[_Call]]:
         """Give the requests below each aggregate, the first to start in front."""
         below: dict[SpanKey, list[_Call]] = {each.key: [] for each in self._calls if each.call.kind == "aggregate"}
         for each in sorted(self._calls, key=lambda each: (each.span.start_unix_ns, each.key)):

@@ -134,6 +134,17 @@ def test_the_total_is_the_sum_of_the_rows(audited: Auditor):
     assert max(Counter(carriers + aside).values()) == 1
 
 
+@pytest.mark.parametrize("name", captures.names("otel-genai-openai-agents__"))
+def test_agents_without_requests_are_not_free(audited: Auditor, name: str):
+    """
+    An instrumentation that shows agents and no requests: the total is not known, and not $0.
+    """
+    totals = audited(capture(name)["otlp"]).totals
+
+    assert (totals.cost_usd, totals.is_lower_bound) == (None, True)
+    assert totals.agents_without_requests > 0
+
+
 def test_every_duplicate_names_a_billed_request(audited: Auditor):
     """
     A span that is not charged names the span that is, unless what it repeats was never billed.

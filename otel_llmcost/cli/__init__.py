@@ -18,6 +18,7 @@ __all__ = ["main"]
 COMMANDS = {
     "audit": "Price pasted traces or raw responses, offline.",
     "demo": "Run the main job on generated traffic and print its report.",
+    "doctor": "What makes the bill wrong or incomplete, each finding with its fix.",
     "explain": "Show the arithmetic of a request: every count, its rate, the rate's source and date.",
     "price": "Price one request from flags, or JSON lines from standard input.",
     "rates": "List and explain rates; check a rate card.",

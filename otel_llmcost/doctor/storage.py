@@ -1,0 +1,94 @@
+"""Whether rows are safe on their way: the journal's backlog, its quarantine, and the room that its disk has left."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from otel_llmcost.doctor.finding import Finding
+from otel_llmcost.errors import JournalError
+from otel_llmcost.journal import Backlog, backlog
+from otel_llmcost.journal.folder import folder_bytes, prepare
+from otel_llmcost.ledger import Dsn
+from otel_llmcost.settings import Settings
+
+__all__ = ["journal_findings"]
+
+_LATE_S: Final = 600
+"""A shipper that gets through is never this far behind."""
+_SCARCE: Final = 256 << 20
+_MIB: Final = 1 << 20
+
+
+def journal_findings(place: Dsn, settings: Settings) -> Iterator[Finding]:
+    """Look at the journal of a ledger, without taking a lock and without making anything."""
+    directory = place.journal_dir(settings)
+    yield from _disk(directory, settings)
+    if not directory.exists():
+        yield Finding(severity="ok", subject="journal", what=f"{directory} is not there yet: nothing waits")
+        return
+    try:
+        prepare(directory)
+    except JournalError as error:
+        yield Finding(severity="problem", subject="journal", what=str(error), fix="Run the doctor as the application.")
+        return
+    waits = backlog(directory)
+    yield _backlog(waits, directory, place, settings)
+    if waits.quarantined:
+        yield Finding(
+            severity="problem",
+            subject="quarantine",
+            what=f"{waits.quarantined} files could not be shipped and are in no report: {directory / 'quarantine'}",
+            fix="Read the .reason beside each; when its cause is gone, move the file back into the journal's folder.",
+        )
+
+
+def _backlog(waits: Backlog, directory: Path, place: Dsn, settings: Settings) -> Finding:
+    size, cap = folder_bytes(directory), settings.journal_max_bytes
+    text = f"{waits.segments} segments ({waits.bytes / _MIB:.1f} MiB), the oldest {waits.oldest_seconds:.0f} s old"
+    if size >= cap * 0.8:
+        return Finding(
+            severity="problem",
+            subject="journal",
+            what=f"{text}: {size / cap:.0%} of OTEL_LLMCOST_JOURNAL_MAX_BYTES; when it is full, the newest rows are refused",
+            fix="Bring the ledger back, or raise OTEL_LLMCOST_JOURNAL_MAX_BYTES.",
+        )
+    if place.kind == "http" and waits.oldest_seconds > _LATE_S:
+        return Finding(
+            severity="warning",
+            subject="journal",
+            what=f"{text}: the application's shipper does not get through to {place}, or the application has ended",
+            fix="If the ledger answers here, its rows were shipped just now; else see what it says above.",
+        )
+    if not waits.segments:
+        return Finding(severity="ok", subject="journal", what="nothing waits")
+    return Finding(severity="ok", subject="journal", what=f"{text}, before this look")
+
+
+def _disk(directory: Path, settings: Settings) -> Iterator[Finding]:
+    existing = next(folder for folder in (directory, *directory.parents) if folder.exists())
+    try:
+        free = shutil.disk_usage(existing).free
+    except OSError as error:
+        what = f"{existing} cannot be looked at: {error.strerror}"
+        yield Finding(severity="problem", subject="disk", what=what, fix="Run the doctor as the application.")
+        return
+    text = f"{free / _MIB:,.0f} MiB are free for the journal in {existing}"
+    if free < _SCARCE:
+        yield Finding(
+            severity="problem",
+            subject="disk",
+            what=f"{text}: on a full disk rows are refused and counted",
+            fix="Free some, or move the journal with OTEL_LLMCOST_JOURNAL_DIR.",
+        )
+    elif free < settings.journal_max_bytes:
+        yield Finding(
+            severity="warning",
+            subject="disk",
+            what=f"{text}, less than the {settings.journal_max_bytes / _MIB:,.0f} MiB that it may grow to",
+            fix="Free some, lower OTEL_LLMCOST_JOURNAL_MAX_BYTES, or move the journal with OTEL_LLMCOST_JOURNAL_DIR.",
+        )
+    else:
+        yield Finding(severity="ok", subject="disk", what=text)

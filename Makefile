@@ -91,6 +91,7 @@ $(MATRIX_VENVS)/%/.ready: tests/matrix/common.in pyproject.toml
 	@$(FIND_PYTHON); echo "Setting up $(@D)" >&2; "$$python" -m venv $(@D)
 	@$(@D)/bin/python $(PIP_INSTALL) -r tests/matrix/common.in $(MATRIX_NEEDS)
 	@$(@D)/bin/python $(PIP_INSTALL) --no-build-isolation --no-deps --editable .
+	@$(@D)/bin/python -c 'import genai_prices.data'  # compiled now: a first request waits 2 seconds for prices, no longer
 	@touch $@
 
 # The instrumentor's package follows the SDK's release, but for environments that say themselves what they have.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from otel_llmcost.settings import Settings
 
 BIN = Path(sys.executable).parent
 APP = Path(__file__).parent / "app.py"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "zero-code.md"
 WORKED = Reply(usage=Usage(input_tokens=8_000, cached_input_tokens=2_000, output_tokens=1_200))
 
 
@@ -157,3 +159,16 @@ def test_a_configuration_file(simulator, tmp_path, configuration):
     run(simulator, OTEL_CONFIG_FILE=str(tmp_path / "otel.yaml"))
 
     assert [row["cost_usd"] for row in rows(dsn)] == ["0.01155"]
+
+
+def test_the_documented_configuration_file_is_one(tmp_path):
+    """
+    The file in docs/zero-code.md has the form that opentelemetry-configuration asks for.
+    """
+    loader = pytest.importorskip(
+        "opentelemetry.configuration.file", reason="opentelemetry-configuration is not installed"
+    )
+    (example,) = re.findall(r"```yaml\n(.*?)```", DOCUMENT.read_text(), flags=re.DOTALL)
+    (tmp_path / "otel.yaml").write_text(example)
+
+    assert "llmcost" in loader.load_config_file(str(tmp_path / "otel.yaml")).instrumentation_development.python

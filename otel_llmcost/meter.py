@@ -14,7 +14,19 @@ from dataclasses import replace
 from otel_llmcost import dialects
 from otel_llmcost.charging import Charging, Outcome, SpanKey
 from otel_llmcost.counters import COUNTERS
-from otel_llmcost.model import Attempt, Duplicate, ModelCall, Owner, Price, Priced, Request, SpanView, Unpriced, maker
+from otel_llmcost.model import (
+    Attempt,
+    Duplicate,
+    ModelCall,
+    Owner,
+    Price,
+    Priced,
+    Request,
+    SpanView,
+    Unpriced,
+    Usage,
+    maker,
+)
 from otel_llmcost.pricing import Pricer
 
 __all__ = ["Meter"]
@@ -66,6 +78,8 @@ class Meter:
         if self._gateways and _is_one_of(self._gateways, call.price_attributes.get("server.address", "")):
             COUNTERS.add("duplicates.gateway")
             return (Duplicate(span=_bare(span), call=call, of_trace_id="", of_span_id="", reason="gateway"),)
+        if call.usage is not None and _says_nothing(call.usage):
+            call = replace(call, usage=None)
         price = self.price(call, span.start_unix_ns)
         candidate = _new_request(span=_bare(span), call=call, owner=owner, price=price, attempt=_UNDECIDED)
         outcomes = self._charging.decide(candidate, ancestors=ancestors, declared=declared)
@@ -79,14 +93,28 @@ class Meter:
         price = self._pricer.price_call(call, start_unix_ns)
         if call.provider_cost_usd is not None and isinstance(price, Unpriced):
             return replace(price, status="provider_reported")
-        if isinstance(price, Priced) and _answer_is_unknown(call):
-            return replace(price, status="partial", reason="output_unknown")
+        if (
+            isinstance(price, Priced)
+            and call.usage is not None
+            and (half := _unknown_half(call.usage, call.usage_gaps))
+        ):
+            return replace(price, status="partial", reason=half)
         return price
 
 
-def _answer_is_unknown(call: ModelCall) -> bool:
-    """Tell that a stream was abandoned: what it was asked is known, what it answered is not, so a cost is a lower bound."""
-    return "output" in call.usage_gaps and call.usage is not None and call.usage.output_tokens is None
+def _says_nothing(usage: Usage) -> bool:
+    """Tell that what a span calls usage is only zeros beside an unknown input: nobody reported what is billed."""
+    return usage.input_tokens is None and not any(usage.counts)
+
+
+def _unknown_half(usage: Usage, gaps: tuple[str, ...]) -> str:
+    """
+    Name the half of a call that nobody reported, so that its cost is a lower bound: the answer of an abandoned stream
+    (its dialect names that gap), or the input of a call that was answered.
+    """
+    if usage.output_tokens is None and "output" in gaps:
+        return "output_unknown"
+    return "input_unknown" if usage.input_tokens is None and usage.output_tokens else ""
 
 
 @functools.lru_cache(maxsize=1024)

@@ -185,7 +185,8 @@ class Priced:
     """How the model name met the rate: exact, alias, snapshot, prefix, deployment, …"""
     missing_rates: tuple[str, ...] = ()
     reason: str | None = None
-    """`no_tool_rate`, `no_component_rate` or `output_unknown` (an abandoned stream) when partial."""
+    """`no_tool_rate`, `no_component_rate` or `output_unknown` (an abandoned stream) or `input_unknown` when
+    partial."""
 
     @property
     def cost_usd(self) -> Decimal:

@@ -377,3 +377,28 @@ def test_an_abandoned_stream_is_a_lower_bound(exporter):
     assert (empty["price_status"], empty["cost_usd"]) == ("priced", "0.00615")
     assert (abandoned["price_status"], abandoned["reason"]) == ("partial", "output_unknown")
     assert abandoned["cost_usd"] == "0.00615"
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        ({"cache_read.input_tokens": 0}, ("unpriced", "no_usage", None)),
+        ({"output_tokens": 0}, ("unpriced", "no_usage", None)),
+        ({"output_tokens": 1200}, ("partial", "input_unknown", "0.0054")),
+        ({"input_tokens": 0, "output_tokens": 0}, ("priced", None, "0")),
+    ],
+    ids=["only a zero part", "only a zero answer", "only an answer", "zeros reported"],
+)
+def test_half_a_usage_is_no_exact_cost(exporter, usage, expected):
+    """
+    Zeros beside an unknown input are no usage; an answer without its input is a lower bound; reported zeros cost $0.
+    """
+    provider = TracerProvider()
+    provider.add_span_processor(LLMCostSpanProcessor(exporter=exporter))
+    seen = {name: value for name, value in CALL.items() if "usage" not in name}
+    seen |= {f"gen_ai.usage.{name}": count for name, count in usage.items()}
+    with provider.get_tracer("t").start_as_current_span("chat", attributes=seen):
+        pass
+    (row,) = rows(exporter)
+
+    assert (row["price_status"], row.get("reason"), row.get("cost_usd")) == expected

@@ -42,7 +42,7 @@ def configure(
     """
     Add a processor with an exporter to the tracer provider, and make a provider where there is none.
 
-    A provider that has one already keeps it and gives it back: under `opentelemetry-instrument` the hook was first.
+    A provider that has one already keeps it as it is: under `opentelemetry-instrument` the hook was first.
 
     Args:
         dsn: where the ledger is; default `OTEL_LLMCOST_DSN`, else an embedded one in the state directory.
@@ -53,9 +53,14 @@ def configure(
         SettingsError: a setting is wrong, or the global provider is not the SDK's.
     """
     provider = tracer_provider or _global_provider()
-    if (known := _processors.get(_inner(provider))) is not None:
-        return known
-    return _add_to(provider, ClickHouseSpanExporter(dsn, settings=settings))
+    known = _processors.get(_inner(provider))
+    if known is None:
+        return _add_to(provider, ClickHouseSpanExporter(dsn, settings=settings))
+    if dsn is not None or settings is not None:
+        _logger.warning(
+            "configure() came second: the processor that the tracer provider has keeps its ledger and settings"
+        )
+    return known
 
 
 @fenced("pre_instrument", otherwise=None)

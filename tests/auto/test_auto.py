@@ -82,6 +82,19 @@ def test_whoever_comes_first_adds_the_only_processor(provider):
     assert ours(provider) == [processor]
 
 
+@pytest.mark.usefixtures("dsn")
+def test_a_second_ledger_is_not_taken_silently(provider, tmp_path, caplog):
+    """
+    `configure(dsn)` on a provider that has a processor keeps that one's ledger, and says so.
+    """
+    hook()()
+    processor = configure(f"chdb://{tmp_path}/other", tracer_provider=provider)
+
+    assert ours(provider) == [processor]
+    assert "configure() came second" in caplog.text
+    assert not (tmp_path / "other").exists()
+
+
 def test_off_without_a_dsn(provider, caplog):
     """
     Where nobody said where the ledger is, the hook adds nothing and says so once, at INFO.

@@ -9,6 +9,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -23,7 +24,15 @@ from opentelemetry.sdk.trace.sampling import (
     SamplingResult,
     TraceIdRatioBased,
 )
-from opentelemetry.trace import SpanKind, TraceState, get_current_span
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    TraceFlags,
+    TraceState,
+    get_current_span,
+    set_span_in_context,
+)
 
 from otel_llmcost import ClickHouseSpanExporter, LLMCostSpanProcessor, attributed, fence
 from otel_llmcost.counters import COUNTERS
@@ -66,9 +75,21 @@ class Seen(SpanProcessor):
         return [span.name for span in self.spans]
 
 
-def run(sampler: Sampler, shape: list[list[bool]], seed: int = 7) -> tuple[list, list[str], list]:
+def remote(sampled: bool) -> Context:
+    """Give the context of a request from another service."""
+    flags = TraceFlags(TraceFlags.SAMPLED if sampled else TraceFlags.DEFAULT)
+    state = TraceState([("vendor", "1")])
+    return set_span_in_context(
+        NonRecordingSpan(SpanContext(2**100, 2**60, is_remote=True, trace_flags=flags, trace_state=state))
+    )
+
+
+REMOTE = {None: None, True: remote(True), False: remote(False)}
+
+
+def run(sampler: Sampler, shape: list[tuple[bool | None, list[bool]]], seed: int = 7) -> tuple[list, list[str], list]:
     """
-    Start traces of nested spans, GenAI where `shape` says so; give what is exported, what a processor sees, and the
+    Start traces of nested spans, below another service's span where `shape` says so, GenAI where it says so; give what is exported, what a processor sees, and the
     contexts that a request to another service would carry.
     """
     exported, seen, carried = InMemorySpanExporter(), Seen(), []
@@ -77,17 +98,16 @@ def run(sampler: Sampler, shape: list[list[bool]], seed: int = 7) -> tuple[list,
     provider.add_span_processor(seen)
     tracer = provider.get_tracer("app")
 
-    def nest(levels: list[bool]) -> None:
+    def nest(levels: list[bool], context: Context | None) -> None:
         if not levels:
             return
-        with tracer.start_as_current_span(
-            "chat" if levels[0] else "work", attributes=START if levels[0] else {"a": 1}
-        ) as span:
+        name, attributes = ("chat", START) if levels[0] else ("work", {"a": 1})
+        with tracer.start_as_current_span(name, context, attributes=attributes) as span:
             carried.append(span.get_span_context())
-            nest(levels[1:])
+            nest(levels[1:], None)
 
-    for levels in shape:
-        nest(levels)
+    for parent, levels in shape:
+        nest(levels, REMOTE[parent])
     spans = [
         (span.context, span.parent, span.name, dict(span.attributes), span.kind)
         for span in exported.get_finished_spans()
@@ -104,8 +124,11 @@ ROOTS = {
 }
 
 
+TRACES = st.tuples(st.sampled_from([None, True, False]), st.lists(st.booleans(), min_size=1, max_size=5))
+
+
 @pytest.mark.parametrize("root", ROOTS)
-@given(shape=st.lists(st.lists(st.booleans(), min_size=1, max_size=5), max_size=12), seed=st.integers(0, 1000))
+@given(shape=st.lists(TRACES, max_size=12), seed=st.integers(0, 1000))
 def test_what_is_exported_is_unchanged(root, shape, seed):
     """
     For any traces: the same spans are exported with the same ids, parents and attributes, the same contexts travel on
@@ -116,7 +139,7 @@ def test_what_is_exported_is_unchanged(root, shape, seed):
 
     assert plain == spans
     assert plain_carried == carried
-    assert seen.count("chat") == sum(level for levels in shape for level in levels)
+    assert seen.count("chat") == sum(level for _, levels in shape for level in levels)
 
 
 def test_every_request_is_priced_while_a_tenth_is_exported(tmp_path):

@@ -5,9 +5,9 @@ OpenTelemetry's default sends the whole baggage with every instrumented HTTP req
 over whatever a caller sends. The guard lets owners (`llmcost.*` and `Settings.baggage_keys`) out to internal hosts
 only, and counts those that come in only from trusted callers. Other baggage and `traceparent` are not ours to judge.
 
-Known limits: a request whose host nobody names (gRPC metadata, message headers) carries no owner. requests,
-aiohttp and urllib3 follow a redirect with the headers of the first request and ask no propagator again, so an internal
-host that redirects outwards passes them on; httpx and httpx2 ask again, and such headers are cleaned.
+Known limits: a request whose host nobody names (gRPC metadata, message headers) carries no owner. requests and
+aiohttp follow a redirect with the headers of the first request and ask no propagator again, so an internal host that
+redirects outwards passes them on; httpx, httpx2 and urllib3 ask again, and such headers are cleaned.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ $(VENV)/.ready: requirements/dev.txt pyproject.toml
 $(BENCH_VENV)/.ready: requirements/bench.txt pyproject.toml
 	$(call SET_UP,$(BENCH_VENV),requirements/bench.txt)
 
-$(MATRIX_VENVS)/%/.ready: tests/matrix/common.in pyproject.toml
+$(MATRIX_VENVS)/%/.ready: $(wildcard tests/matrix/*.in) pyproject.toml
 	@$(FIND_PYTHON); echo "Setting up $(@D)" >&2; "$$python" -m venv $(@D)
 	@$(@D)/bin/python $(PIP_INSTALL) -r tests/matrix/common.in $(MATRIX_NEEDS)
 	@$(@D)/bin/python $(PIP_INSTALL) --no-build-isolation --no-deps --editable .

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict
 
 import click
@@ -43,9 +42,7 @@ def _print_text(found: Examination) -> None:
     if found.gaps and found.gaps.rows:
         _print_gaps(found.gaps)
     for finding in found.findings:
-        print_facts(list(_facts(finding)))
-        for line in finding.snippet.splitlines():
-            click.echo(f"{_BLANK}  {line}")
+        _print_finding(finding)
     counts = [(found.count("problem"), "problem"), (found.count("warning"), "warning")]
     said = ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts)
     click.echo(f"\n{said}, {found.count('ok')} ok")
@@ -54,14 +51,20 @@ def _print_text(found: Examination) -> None:
 _BLANK = " " * len("problem")
 
 
-def _facts(finding: Finding) -> Iterator[tuple[str, str]]:
-    yield finding.severity.ljust(len(_BLANK)), f"{finding.subject}: {finding.what}"
+def _print_finding(finding: Finding) -> None:
+    _print_fact(finding.severity.ljust(len(_BLANK)), f"{finding.subject}: {finding.what}")
     if finding.severity == "ok":
         return
     if finding.fix:
-        yield _BLANK, f"Fix: {finding.fix}"
+        _print_fact(_BLANK, f"Fix: {finding.fix}")
+    for line in finding.snippet.splitlines():
+        click.echo(f"{_BLANK}  {line}")  # never wrapped: it is to be copied
     if finding.link:
-        yield _BLANK, finding.link
+        _print_fact(_BLANK, f"See {finding.link}")
+
+
+def _print_fact(name: str, text: str) -> None:
+    print_facts([(name, text)])
 
 
 def _print_gaps(gaps: GapReport) -> None:
@@ -71,8 +74,8 @@ def _print_gaps(gaps: GapReport) -> None:
         [
             row.scope_name or row.dialect,
             row.provider,
-            ", ".join(row.gaps) or "(exact)",
-            usd(row.cost_usd),
+            ", ".join(row.gaps) or "(nothing)",
+            usd(row.cost_usd) if row.costed_requests or row.cost_usd else "not known",
             share(row.cost_usd, total),
             f"{row.requests:,}",
         ]
@@ -108,6 +111,10 @@ def _json(gaps: GapReport) -> dict[str, object]:
     return {
         "period": {"since": gaps.period.since, "until": gaps.period.until, "timezone": "UTC"},
         "total_usd": exact_usd(gaps.total_usd),
-        "exact_usd": exact_usd(gaps.exact_usd),
+        "complete_usd": exact_usd(gaps.complete_usd),
         "rows": [asdict(row) | {"cost_usd": exact_usd(row.cost_usd)} for row in gaps.rows],
+        "by_gap": [
+            asdict(each) | {"cost_usd": exact_usd(each.cost_usd), "share": share(each.cost_usd, gaps.total_usd)}
+            for each in gaps.by_gap()
+        ],
     }

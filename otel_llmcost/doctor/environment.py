@@ -21,7 +21,7 @@ from otel_llmcost.pricing.reading import read_card
 from otel_llmcost.propagation.hosts import InternalHosts
 from otel_llmcost.settings import PREFIX, Settings
 
-__all__ = ["propagator_findings", "sampler_findings", "settings_findings", "usable_settings"]
+__all__ = ["propagator_findings", "sampler_findings", "settings_findings", "usable_settings", "wrong_settings"]
 
 Environ = Mapping[str, str]
 
@@ -40,14 +40,19 @@ _SAMPLING_LINK: Final = "docs/zero-code.md#sampling"
 
 def usable_settings(environ: Environ, dsn: str | None = None) -> Settings:
     """Give the settings without those that are wrong; `dsn` wins over the environment's."""
-    wrong = {name for name, _ in _wrong(environ)}
+    wrong = wrong_settings(environ)
     usable = {name: value for name, value in environ.items() if name not in wrong}
     return Settings.from_env(usable, dsn=dsn)
 
 
+def wrong_settings(environ: Environ) -> dict[str, LLMCostError]:
+    """Give the settings that are wrong, each with what is wrong with it."""
+    return dict(_wrong(environ))
+
+
 def settings_findings(environ: Environ) -> Iterator[Finding]:
     """Name every setting that is wrong, and every variable that looks like a setting and is none."""
-    wrong = dict(_wrong(environ))
+    wrong = wrong_settings(environ)
     for name, error in wrong.items():
         yield Finding(severity="problem", subject=name, what=str(error), fix=f"Correct {name}.", link=_SETTINGS_LINK)
     unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in _NAMES)
@@ -59,7 +64,7 @@ def settings_findings(environ: Environ) -> Iterator[Finding]:
         yield Finding(
             severity="warning",
             subject="ANTHROPIC_OPEN_TELEMETRY",
-            what="the anthropic package's own spans are off: the only ones that split cache writes by lifetime",
+            what="the anthropic package's own spans are off: unlike most, they split cache writes by lifetime",
             fix="Unset it: other instrumentations beside it never make a second charge.",
         )
     if not wrong and not unknown:
@@ -71,7 +76,8 @@ def _wrong(environ: Environ) -> Iterator[tuple[str, LLMCostError]]:
     for name in sorted(_NAMES & environ.keys()):
         try:
             settings = Settings.from_env({name: environ[name]})
-            _CHECKS.get(name, repr)(settings)
+            if check := _CHECKS.get(name):
+                check(settings)
         except LLMCostError as error:
             yield name, error
 
@@ -106,13 +112,15 @@ def sampler_findings(environ: Environ, scopes: Iterable[str], settings: Settings
         yield Finding(severity="ok", subject="sampler", what=_why_nothing_is_lost(sampler, settings))
         if sampler != "llmcost" or settings.record_all:
             return
-    unknown = sorted({scope or "(no scope)" for scope in scopes if not _is_known_at_start(scope)})
+    written = sorted(set(scopes))
+    known = [scope for scope in written if _is_known_at_start(scope)]
+    unknown = [scope or "(no scope)" for scope in written if not _is_known_at_start(scope)]
     if dropped and sampler != "llmcost":
         yield Finding(
             severity="warning",
             subject=f"sampler {sampler}",
             what=f"it drops {dropped}. Requests in them are charged only where otel_llmcost.configure() or zero code set "
-            "the processor up, and only those of instrumentations that are known when a span starts",
+            f"the processor up, and only those that are known when a span starts: {', '.join(known) or 'none seen here'}",
             fix="Set OTEL_TRACES_SAMPLER=llmcost, with the same OTEL_TRACES_SAMPLER_ARG: exported traces stay the same.",
             link=_SAMPLING_LINK,
         )
@@ -136,7 +144,7 @@ def _dropped(sampler: str, argument: str) -> str:
             ratio = float(argument)
         except ValueError:
             return ""  # the SDK falls back to 1.0
-        return f"{1 - ratio:.4g} of all traces" if 0 <= ratio < 1 else ""
+        return f"{100 * (1 - ratio):.4g} % of all traces" if 0 <= ratio < 1 else ""
     return "" if sampler in _ALL | _ALL_OF_PARENTS | {"llmcost"} else "what it decides, which is not known here"
 
 

@@ -12,6 +12,7 @@ from otel_llmcost.doctor.environment import (
     sampler_findings,
     settings_findings,
     usable_settings,
+    wrong_settings,
 )
 from otel_llmcost.doctor.finding import SEVERITIES, Finding, Severity
 from otel_llmcost.doctor.installed import installed_findings, installed_scopes
@@ -30,7 +31,7 @@ from otel_llmcost.ledger import Dsn, parse_dsn
 from otel_llmcost.reports.gaps import GapReport, usage_gaps
 from otel_llmcost.reports.period import Period
 from otel_llmcost.reports.session import open_ledger
-from otel_llmcost.settings import Settings
+from otel_llmcost.settings import PREFIX, Settings
 
 __all__ = ["Examination", "examine"]
 
@@ -65,20 +66,28 @@ def examine(period: Period, *, dsn: str | None = None, environ: Mapping[str, str
     """
     env = os.environ if environ is None else environ
     settings = usable_settings(env, dsn)
-    findings = list(settings_findings(env))
-    gaps: GapReport | None = None
-    try:
-        place = parse_dsn(settings.ledger_dsn())
-        findings += journal_findings(place, settings)
-        gaps, found = _ask(place, settings, period)
-        findings += found
-    except (LedgerError, MissingExtra, SettingsError) as error:
-        findings.append(_refusal(error))
+    gaps, about_ledger = _examine_ledger(env, settings, period, named=dsn is not None)
+    findings = [*settings_findings(env), *about_ledger]
     seen = {row.scope_name for row in gaps.rows} if gaps else set()
     findings += sampler_findings(env, [*seen, *installed_scopes()], settings)
     findings += propagator_findings(env, settings)
     findings += installed_findings(seen)
     return Examination(tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))), gaps)
+
+
+def _examine_ledger(
+    environ: Mapping[str, str], settings: Settings, period: Period, *, named: bool
+) -> tuple[GapReport | None, list[Finding]]:
+    findings: list[Finding] = []
+    if not named and (error := wrong_settings(environ).get(f"{PREFIX}DSN")) is not None:
+        return None, [_refusal(error)]  # and never another ledger in its place
+    try:
+        place = parse_dsn(settings.ledger_dsn())
+        findings += journal_findings(place, settings)
+        gaps, found = _ask(place, settings, period)
+    except (LedgerError, MissingExtra, SettingsError) as error:
+        return None, [*findings, _refusal(error)]
+    return gaps, [*findings, *found]
 
 
 def _ask(place: Dsn, settings: Settings, period: Period) -> tuple[GapReport | None, list[Finding]]:
@@ -91,7 +100,7 @@ def _ask(place: Dsn, settings: Settings, period: Period) -> tuple[GapReport | No
                 fix="Name the application's ledger with --dsn or OTEL_LLMCOST_DSN, or let it make its first request.",
             )
         ]
-    with open_ledger(settings, str(settings.ledger_dsn())) as ledger:
+    with open_ledger(settings) as ledger:
         gaps = usage_gaps(ledger, since=period.since, until=period.until)
         return gaps, [_size(place, gaps), *spending_findings(ledger, gaps)]
 

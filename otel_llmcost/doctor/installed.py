@@ -111,6 +111,7 @@ def _finding(row: Instrumentation, version: str) -> Finding:
         subject=subject,
         what=f"may hide {', '.join(gaps)} of {row.provider}",
         fix=way.fix,
+        snippet=way.command,
         link=way.link,
     )
 

@@ -27,8 +27,12 @@ class Gap:
 
 
 GAPS: Final[Mapping[str, Gap]] = {
-    "cached_input": Gap("tokens read from the cache are charged as fresh input: too high", every=True),
-    "cache_write": Gap("tokens written to the cache are charged as fresh input: too low", every=True),
+    "cached_input": Gap(
+        "cache reads are charged as fresh input (too high), or not at all where input leaves them out", every=True
+    ),
+    "cache_write": Gap(
+        "cache writes are charged as fresh input, or not at all where input leaves them out: too low", every=True
+    ),
     "cache_write_ttl": Gap("all cache writes are charged at the default lifetime: too low for longer ones"),
     "output": Gap("an abandoned or badly counted stream: its output tokens are a guess", every=True),
     "reasoning": Gap("reasoning is not shown apart: the cost includes it", costs=False),
@@ -44,12 +48,13 @@ _GENAI: Final = "https://github.com/open-telemetry/opentelemetry-python-genai"
 _OPENINFERENCE: Final = "https://github.com/Arize-ai/openinference"
 _ANTHROPIC: Final = "https://github.com/anthropics/anthropic-sdk-python"
 
-_GENAI_OPENAI: Final = (
-    "pip install 'opentelemetry-instrumentation-genai-openai>=1.3b0', which shows cached, written, reasoning and audio "
-    "tokens and the tier"
+_OPENAI: Final = "opentelemetry-instrumentation-genai-openai>=1.3b0"
+_OPENAI_SHOWS: Final = (
+    "opentelemetry-instrumentation-genai-openai, which shows cached, written, reasoning and audio tokens and the tier"
 )
+_BEDROCK: Final = "opentelemetry-instrumentation-genai-bedrock>=1.3b0"
 _NATIVE: Final = (
-    "leave the spans that the anthropic package (2 or newer) writes by itself on: they alone split cache writes by "
+    "leave the spans that the anthropic package (2 or newer) writes by itself on: unlike most, they split cache writes by "
     "lifetime"
 )
 _SEARCHES: Final = (
@@ -66,6 +71,13 @@ class Remedy:
     fix: str
     link: str
     provider: str = ""
+    install: str = ""
+    """The package that the remedy needs, as pip reads it; "" for none, or for which it depends."""
+
+    @property
+    def command(self) -> str:
+        """The command that installs it."""
+        return f"pip install '{self.install}'" if self.install else ""
 
 
 REMEDIES: Final = (
@@ -74,26 +86,29 @@ REMEDIES: Final = (
         "Nothing shows more of Claude Code today: compare with the cost_usd of its own api_request events.",
         "https://code.claude.com/docs/en/monitoring-usage",
     ),
-    Remedy("com.anthropic.", f"Keep these spans: they alone split cache writes by lifetime. {_SEARCHES.capitalize()}.",
-           _ANTHROPIC),
+    Remedy("com.anthropic.", f"Keep these spans: they split cache writes by lifetime. {_SEARCHES.capitalize()}.",
+           _OPENINFERENCE, install="openinference-instrumentation-anthropic"),
     Remedy(
         "opentelemetry.instrumentation.genai.openai",
         "Only tool calls of the Responses API and cache lifetimes are hidden, with content capture on too. Where you "
         "use them, add openinference-instrumentation-openai, whose spans keep the response that counts them (and its "
         "text, which we never read).",
         _OPENINFERENCE,
+        install="openinference-instrumentation-openai",
     ),
     Remedy("opentelemetry.instrumentation.genai.anthropic", f"{_NATIVE.capitalize()}; {_SEARCHES}.", _ANTHROPIC),
     Remedy(
         "opentelemetry.util.genai.handler",
-        f"Replace opentelemetry-instrumentation-openai-v2 (or genai-openai before 1.1): {_GENAI_OPENAI}.",
+        f"Replace opentelemetry-instrumentation-openai-v2 (or genai-openai before 1.1) by {_OPENAI_SHOWS}.",
         _GENAI,
+        install=_OPENAI,
         provider="openai",
     ),
     Remedy(
         "opentelemetry.util.genai.handler",
-        f"Upgrade: pip install -U 'opentelemetry-instrumentation-genai-anthropic>=1.3b0'; and {_NATIVE}.",
+        f"Upgrade opentelemetry-instrumentation-genai-anthropic, and {_NATIVE}.",
         _GENAI,
+        install="opentelemetry-instrumentation-genai-anthropic>=1.3b0",
         provider="anthropic",
     ),
     Remedy(
@@ -103,25 +118,29 @@ REMEDIES: Final = (
     ),
     Remedy(
         "opentelemetry.instrumentation.openai_v2",
-        f"Replace opentelemetry-instrumentation-openai-v2: {_GENAI_OPENAI}.",
+        f"Replace opentelemetry-instrumentation-openai-v2 by {_OPENAI_SHOWS}.",
         _GENAI,
+        install=_OPENAI,
     ),
     Remedy(
         "opentelemetry.instrumentation.genai.bedrock",
         "For other tiers than standard, add openinference-instrumentation-bedrock, whose spans keep the response that "
         "names the tier; reasoning is in the cost already.",
         _OPENINFERENCE,
+        install="openinference-instrumentation-bedrock",
     ),
     Remedy(
         "opentelemetry.instrumentation.botocore",
-        "pip install 'opentelemetry-instrumentation-genai-bedrock>=1.3b0': it shows the cache for invoke_model too.",
+        "Add opentelemetry-instrumentation-genai-bedrock: it shows the cache for invoke_model too.",
         _GENAI,
+        install=_BEDROCK,
     ),
     Remedy(
         "opentelemetry.instrumentation.google_genai",
         "For grounding and tools, add openinference-instrumentation-google-genai, whose spans keep the provider's own "
         "usage.",
         _OPENINFERENCE,
+        install="openinference-instrumentation-google-genai",
     ),
     Remedy(
         "opentelemetry.instrumentation.genai.langchain",
@@ -144,43 +163,50 @@ REMEDIES: Final = (
     ),
     Remedy(
         "opentelemetry.instrumentation.langchain",
-        f"Instrument the provider's client beneath LangChain too: {_GENAI_OPENAI}.",
+        f"Instrument the provider's client beneath LangChain too. For OpenAI: {_OPENAI_SHOWS}.",
         _GENAI,
+        install=_OPENAI,
     ),
     Remedy(
         "opentelemetry.instrumentation.google_generativeai",
-        "Replace OpenLLMetry's instrumentation: pip install openinference-instrumentation-google-genai, whose spans keep "
-        "the provider's own usage.",
+        "Replace OpenLLMetry's instrumentation by openinference-instrumentation-google-genai (with the google-genai "
+        "package), whose spans keep the provider's own usage.",
         _OPENINFERENCE,
+        install="openinference-instrumentation-google-genai",
     ),
     Remedy(
         "opentelemetry.instrumentation.vertexai",
         "Call Vertex AI through the google-genai package, with openinference-instrumentation-google-genai, whose spans "
         "keep the provider's own usage.",
         _OPENINFERENCE,
+        install="openinference-instrumentation-google-genai",
     ),
     Remedy(
         "opentelemetry.instrumentation.bedrock",
-        "Replace OpenLLMetry's instrumentation, which cuts the region off the model's name: pip install "
-        "'opentelemetry-instrumentation-genai-bedrock>=1.3b0'.",
+        "Replace OpenLLMetry's instrumentation, which cuts the region off the model's name, by "
+        "opentelemetry-instrumentation-genai-bedrock.",
         _GENAI,
+        install=_BEDROCK,
     ),
     Remedy(
         "opentelemetry.instrumentation.openai",
-        f"Replace opentelemetry-instrumentation-openai and -openai-agents: {_GENAI_OPENAI}.",
+        f"Replace opentelemetry-instrumentation-openai and -openai-agents by {_OPENAI_SHOWS}.",
         _GENAI,
+        install=_OPENAI,
     ),
     Remedy(
         "pydantic-ai",
         "Pydantic AI shows all but the context of the price. Where you use another region, "
         "add openinference-instrumentation-anthropic, whose spans keep the response that names it.",
         _OPENINFERENCE,
+        install="openinference-instrumentation-anthropic",
         provider="anthropic",
     ),
     Remedy(
         "pydantic-ai",
-        f"Instrument the provider's client beneath Pydantic AI too. For OpenAI: {_GENAI_OPENAI}.",
+        f"Instrument the provider's client beneath Pydantic AI too. For OpenAI: {_OPENAI_SHOWS}.",
         _GENAI,
+        install=_OPENAI,
     ),
     Remedy(
         "openlit.",
@@ -189,7 +215,7 @@ REMEDIES: Final = (
         _ANTHROPIC,
         provider="anthropic",
     ),
-    Remedy("openlit.", f"Instrument the provider's client too. For OpenAI: {_GENAI_OPENAI}.", _GENAI),
+    Remedy("openlit.", f"Instrument the provider's client too. For OpenAI: {_OPENAI_SHOWS}.", _GENAI, install=_OPENAI),
     Remedy(
         "strands.",
         "Instrument the provider's client beneath Strands too: opentelemetry-instrumentation-genai-bedrock, or "
@@ -204,7 +230,7 @@ REMEDIES: Final = (
     ),
     Remedy(
         "openinference.",
-        "Unset OPENINFERENCE_HIDE_OUTPUTS: output.value holds the provider's own usage, and nothing else of it is read. "
+        "Unset OPENINFERENCE_HIDE_OUTPUTS: output.value holds the provider's own usage; its text is never read. "
         "If it is unset, the framework kept no usage: instrument the provider's client beneath it.",
         _OPENINFERENCE,
     ),
@@ -213,6 +239,7 @@ REMEDIES: Final = (
         "Logfire keeps the provider's usage, without tier and tool calls. For those of OpenAI, add "
         "openinference-instrumentation-openai, whose spans keep the response that names them.",
         _OPENINFERENCE,
+        install="openinference-instrumentation-openai",
     ),
     Remedy(
         "org.springframework",

@@ -26,11 +26,9 @@ _MODELS: Final = 20
 _DOCS: Final = "docs/usage-gaps.md"
 _CARDS: Final = "docs/rate-cards.md"
 
-_STREAMS: Final = {
-    "openai": "Streams of OpenAI's chat API report usage only with stream_options={'include_usage': True}; read them to "
-    "their end, an abandoned one reports nothing.",
-    "": "Read streams to their end: an abandoned one reports no usage. Logfire writes it on a span beside; keep both.",
-}
+_STREAMS: Final = "Read streams to their end: an abandoned one reports no usage."
+_OPENAI_STREAMS: Final = "And have OpenAI's chat API report it on streams, which it does only when asked:"
+_OPENAI_OPTION: Final = 'stream_options={"include_usage": True}'
 
 
 def spending_findings(ledger: Ledger, gaps: GapReport) -> Iterator[Finding]:
@@ -51,10 +49,8 @@ def gap_findings(report: GapReport) -> Iterator[Finding]:
         yield _gap_finding(group, report.total_usd)
     total = report.total_usd
     if total:
-        part = share(report.exact_usd, total)
-        yield Finding(
-            severity="ok", subject="exact spend", what=f"{usd(report.exact_usd)} of {usd(total)} ({part}) hides nothing"
-        )
+        part = f"{usd(report.complete_usd)} of {usd(total)} ({share(report.complete_usd, total)})"
+        yield Finding(severity="ok", subject="complete spans", what=f"{part} came through spans that hide nothing")
 
 
 def _gap_finding(rows: list[GapRow], total: Decimal) -> Finding:
@@ -69,6 +65,7 @@ def _gap_finding(rows: list[GapRow], total: Decimal) -> Finding:
         what=f"{usd(cost)} ({share(cost, total)} of spend, {first.provider or 'no provider named'}) came through spans "
         f"that may hide {effects}",
         fix=way.fix,
+        snippet=way.command,
         link=way.link,
     )
 
@@ -82,14 +79,15 @@ def no_usage_findings(rows: tuple[WithoutUsage, ...]) -> Iterator[Finding]:
     for row in rows:
         if row.status == "error":
             continue
-        succeeded = row.status == "success"
+        succeeded, asks = row.status == "success", row.provider in ("openai", "azure.ai.openai")
         yield Finding(
             severity="problem" if succeeded else "warning",
             subject=f"no usage: {row.scope_name or row.dialect}",
             what=f"{_requests(row.requests)} to {row.provider or 'an unnamed provider'} "
-            f"{'succeeded' if succeeded else 'ended as ' + row.status} without usage: what they cost is not known, and "
-            "in no sum",
-            fix=_STREAMS.get(row.provider, _STREAMS[""]),
+            f"{'succeeded' if succeeded else 'ended as ' + row.status} without usage: the cost is not known, and in "
+            "no sum",
+            fix=f"{_STREAMS} {_OPENAI_STREAMS}" if asks else _STREAMS,
+            snippet=_OPENAI_OPTION if asks else "",
             link=_DOCS,
         )
 

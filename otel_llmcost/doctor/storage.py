@@ -40,14 +40,14 @@ def journal_findings(place: Dsn, settings: Settings) -> Iterator[Finding]:
         yield Finding(
             severity="problem",
             subject="quarantine",
-            what=f"{waits.quarantined} files could not be shipped and are in no report: {directory / 'quarantine'}",
+            what=f"segments that could not be shipped, and are in no report: {waits.quarantined}, in {directory / 'quarantine'}",
             fix="Read the .reason beside each; when its cause is gone, move the file back into the journal's folder.",
         )
 
 
 def _backlog(waits: Backlog, directory: Path, place: Dsn, settings: Settings) -> Finding:
     size, cap = folder_bytes(directory), settings.journal_max_bytes
-    text = f"{waits.segments} segments ({waits.bytes / _MIB:.1f} MiB), the oldest {waits.oldest_seconds:.0f} s old"
+    text = f"segments that wait: {waits.segments} ({waits.bytes / _MIB:.1f} MiB), the oldest {waits.oldest_seconds:.0f} s old"
     if size >= cap * 0.8:
         return Finding(
             severity="problem",
@@ -60,7 +60,7 @@ def _backlog(waits: Backlog, directory: Path, place: Dsn, settings: Settings) ->
             severity="warning",
             subject="journal",
             what=f"{text}: the application's shipper does not get through to {place}, or the application has ended",
-            fix="If the ledger answers here, its rows were shipped just now; else see what it says above.",
+            fix="If the ledger answers here, they were shipped just now; else see the finding about it.",
         )
     if not waits.segments:
         return Finding(severity="ok", subject="journal", what="nothing waits")

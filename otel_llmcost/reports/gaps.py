@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 
 from otel_llmcost.ledger import Ledger
 from otel_llmcost.model import COUNTS
+from otel_llmcost.pricing.context import STANDARD
 from otel_llmcost.reports.period import Period
 
 __all__ = [
@@ -44,7 +45,7 @@ class GapRow(Instrumentation):
     """The charges of one instrumentation that may hide the same things; a charge is in exactly one row."""
 
     gaps: tuple[str, ...]
-    """In the vocabulary of `usage_gaps`; none: every count is shown, and the cost is exact."""
+    """In the vocabulary of `usage_gaps`; none: every count is shown."""
     requests: int
     costed_requests: int
     """Those of them whose cost is known, at least in part."""
@@ -73,8 +74,8 @@ class GapReport:
         return sum((row.cost_usd for row in self.rows), Decimal(0))
 
     @property
-    def exact_usd(self) -> Decimal:
-        """The part of it that hides nothing."""
+    def complete_usd(self) -> Decimal:
+        """The part of it whose spans hide nothing."""
         return sum((row.cost_usd for row in self.rows if not row.gaps), Decimal(0))
 
     def by_gap(self) -> tuple[GapShare, ...]:
@@ -107,8 +108,10 @@ class UnpricedRow:
     provider: str
     model: str
     service_tier: str
+    """Empty for every spelling of the list price."""
     batch: bool
     speed: str
+    """Empty for every spelling of the list price."""
     price_status: str
     reason: str
     missing_rates: tuple[str, ...]
@@ -137,15 +140,15 @@ def without_usage(ledger: Ledger, *, since: date, until: date) -> tuple[WithoutU
 def unpriced(ledger: Ledger, *, since: date, until: date) -> tuple[UnpricedRow, ...]:
     """Find the charges whose usage is known and whose price is not, most first. Raises `ReportError`, `LedgerError`."""
     found = []
-    for row in _ask(ledger, "usage_gaps_unpriced", Period(since, until)):
+    for row in _ask(ledger, "usage_gaps_unpriced", Period(since, until), standard=sorted(STANDARD)):
         counts = {name: cast("int", row.pop(name)) for name in _PRICEABLE}
         row["counts"] = {name: count for name, count in counts.items() if count}
         found.append(UnpricedRow(**_typed(row, "missing_rates")))
     return tuple(found)
 
 
-def _ask(ledger: Ledger, query: str, period: Period) -> list[dict[str, Any]]:
-    return ledger.query(query, {"since": period.since, "until": period.until})
+def _ask(ledger: Ledger, query: str, period: Period, **parameters: object) -> list[dict[str, Any]]:
+    return ledger.query(query, {"since": period.since, "until": period.until, **parameters})
 
 
 def _typed(row: dict[str, Any], array: str) -> dict[str, Any]:

@@ -21,6 +21,8 @@ from tests.clickhouse_double import ClickHouseDouble
 from tests.doctor.conftest import BILL, HANDLER, NATIVE
 
 NOVEMBER = Period(date(2026, 11, 1), date(2026, 12, 1))
+COPIED = ("- usd_per", "usd_per", "pip install", "stream_options")
+"""Beginnings of lines that are to be copied, and never wrapped."""
 SINCE = ("--since", "2026-11-01")
 
 
@@ -51,20 +53,20 @@ def test_spend_through_each_instrumentation(examined: Examination) -> None:
     assert handler.what.startswith("$3.00 (30.0% of spend, openai)")
     assert "cached_input (" in handler.what
     assert "tool_calls (" in handler.what
-    assert "genai-openai>=1.3b0" in handler.fix
+    assert "genai-openai>=1.3b0" in handler.snippet
     assert native.what.startswith("$2.00 (20.0% of spend, anthropic)")
 
 
 def test_gaps_sum_to_the_bill(examined: Examination, ledger: Ledger) -> None:
     """
-    What hides something and what is exact sum to the bill that reports show.
+    What hides something and what hides nothing sum to the bill that reports show.
     """
     bill = spend(ledger, ["month"], since=NOVEMBER.since, until=NOVEMBER.until).total
 
     assert examined.gaps is not None
     assert bill.cost_usd == examined.gaps.total_usd == BILL
     assert bill.requests == sum(row.requests for row in examined.gaps.rows)
-    assert examined.gaps.exact_usd == Decimal(5)
+    assert examined.gaps.complete_usd == Decimal(5)
 
 
 def test_requests_without_usage(examined: Examination) -> None:
@@ -74,7 +76,7 @@ def test_requests_without_usage(examined: Examination) -> None:
     found = about(examined, "no usage")
 
     assert [finding.severity for finding in found] == ["problem", "warning"]
-    assert "include_usage" in found[0].fix
+    assert "include_usage" in found[0].snippet
     assert "cancelled" in found[1].what
 
 
@@ -117,7 +119,7 @@ def test_text(dsn: str) -> None:
 
     assert lines[0].startswith("LLM cost by usage gap, 2026-11-01 to ")
     assert any(line.startswith("Total") and "$10.00  100.0%" in line for line in lines)
-    assert any("(exact)" in line for line in lines)
+    assert any("(nothing)" in line for line in lines)
     assert any(line.startswith("problem  unpriced: gpt-x, openai: 2 requests") for line in lines)
     assert "         Fix: " in "\n".join(lines)
     assert "  - match: " in "\n".join(lines)
@@ -133,7 +135,7 @@ def test_text_fits_the_terminal(dsn: str, monkeypatch: pytest.MonkeyPatch, width
 
     lines = run(*SINCE, "--dsn", dsn).stdout.splitlines()
 
-    assert not [line for line in lines if len(line) > width and "PRICE" not in line]
+    assert not [line for line in lines if len(line) > width and not line.strip().startswith(COPIED)]
 
 
 def test_json(dsn: str) -> None:
@@ -144,9 +146,11 @@ def test_json(dsn: str) -> None:
 
     assert answer["problems"] == sum(finding["severity"] == "problem" for finding in answer["findings"]) > 0
     gaps = answer["usage_gaps"]
-    assert (gaps["total_usd"], gaps["exact_usd"]) == ("10", "5")
+    assert (gaps["total_usd"], gaps["complete_usd"]) == ("10", "5")
     assert sum(Decimal(row["cost_usd"]) for row in gaps["rows"]) == Decimal(gaps["total_usd"])
     assert {"scope_name", "dialect", "provider", "gaps", "requests", "cost_usd"} <= gaps["rows"][0].keys()
+    shares = {(each["scope_name"], each["gap"]): each["share"] for each in gaps["by_gap"]}
+    assert (shares[HANDLER, "cached_input"], shares[NATIVE, "region"]) == ("30.0%", "20.0%")
 
 
 def test_without_a_ledger(tmp_path: Path) -> None:
@@ -215,6 +219,21 @@ def test_a_wrong_dsn(dsn: str) -> None:
     result = run("--dsn", dsn)
 
     assert (result.exit_code, "chdb:///" in result.stdout) == (3, True), result.output
+
+
+def test_a_wrong_dsn_in_the_environment(tmp_path: Path) -> None:
+    """
+    Where the environment's DSN is wrong, no other ledger is looked at in its place; one that is named is.
+    """
+    environ = {"OTEL_LLMCOST_DSN": "mysql://host"}
+
+    unnamed = examine(NOVEMBER, environ=environ)
+    named = examine(NOVEMBER, dsn=f"chdb://{tmp_path}/nowhere", environ=environ)
+
+    assert [finding.severity for finding in about(unnamed, "OTEL_LLMCOST_DSN")] == ["problem"]
+    assert "spend was not looked at: the ledger's DSN" in about(unnamed, "ledger")[0].what
+    assert not about(unnamed, "journal")
+    assert "there is none in" in about(named, "ledger")[0].what
 
 
 def test_wrong_usage() -> None:

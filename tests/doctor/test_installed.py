@@ -47,7 +47,7 @@ def test_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert found[f"{OTEL}openai-v2 2.4b0"].severity == "warning"
     assert "cached_input" in found[f"{OTEL}openai-v2 2.4b0"].what
-    assert "genai-openai>=1.3b0" in found[f"{OTEL}openai-v2 2.4b0"].fix
+    assert "genai-openai>=1.3b0" in found[f"{OTEL}openai-v2 2.4b0"].snippet
     assert found["anthropic 2.12.0"].severity == "ok"
     assert "own usage" in found["openinference-instrumentation-openai 0.1.66"].what
 

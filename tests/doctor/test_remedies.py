@@ -55,11 +55,12 @@ def test_strangers_have_a_remedy() -> None:
 @pytest.mark.parametrize("row", REMEDIES, ids=lambda row: f"{row.scope}-{row.provider}")
 def test_remedies_name_packages_that_are_known(row) -> None:
     """
-    Every package that a remedy names is one whose own gaps are known.
+    Every package that a remedy names is one whose own gaps are known; what is to be installed is named in words too.
     """
     known = {each.package for each in INSTRUMENTATIONS}
 
-    assert set(PACKAGE.findall(row.fix)) <= known
+    assert set(PACKAGE.findall(row.fix + row.command)) <= known
+    assert set(PACKAGE.findall(row.command)) <= set(PACKAGE.findall(row.fix))
 
 
 @pytest.mark.parametrize("row", LISTED, ids=lambda row: f"{row.scope}-{row.provider}")
@@ -67,6 +68,6 @@ def test_a_remedy_hides_less(row) -> None:
     """
     OpenTelemetry's instrumentation of OpenAI is never named to those who see as much already.
     """
-    if row.provider in ("", "openai") and "genai-openai>=1.3b0" in remedy(row.scope, "openai").fix:
+    if row.provider in ("", "openai") and "genai-openai>=1.3b0" in remedy(row.scope, "openai").install:
         better = emitter("opentelemetry.instrumentation.genai.openai", "1.3b0", "openai")
         assert set(better.gaps) < {*row.gaps, *row.always}

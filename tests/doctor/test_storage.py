@@ -96,7 +96,7 @@ def test_quarantine(settings: Settings, journal: Path) -> None:
 
     (finding,) = [each for each in journal_findings(SERVER, settings) if each.subject == "quarantine"]
 
-    assert (finding.severity, "1 files" in finding.what) == ("problem", True)
+    assert (finding.severity, "no report: 1," in finding.what) == ("problem", True)
 
 
 def test_a_journal_that_others_can_read(settings: Settings, journal: Path) -> None:

@@ -44,6 +44,11 @@ def hiding(request: Request, *gaps: str, scope: str = SCOPES[0], provider: str =
     )
 
 
+def at_tier(request: Request, service_tier: str) -> Request:
+    """Give the request as served at a tier."""
+    return replace(request, call=replace(request.call, service_tier=service_tier))
+
+
 CHARGES = st.lists(
     st.tuples(
         st.one_of(st.none(), st.integers(0, 10**13)),
@@ -59,9 +64,9 @@ CHARGES = st.lists(
 
 @given(charges=CHARGES)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_gaps_and_the_exact_part_sum_to_the_bill(empty: Ledger, charges: list) -> None:
+def test_gaps_and_the_complete_part_sum_to_the_bill(empty: Ledger, charges: list) -> None:
     """
-    Whatever spans hide and however charges moved, what hides something and what is exact sum to the bill.
+    Whatever spans hide and however charges moved, what hides something and what hides nothing sum to the bill.
     """
     number = next(_numbers)
     day = date(2026, 1, 1) + timedelta(days=number)  # each example has a day, and so a bill, of its own
@@ -90,7 +95,7 @@ def test_gaps_and_the_exact_part_sum_to_the_bill(empty: Ledger, charges: list) -
     bill = spend(empty, ["day"], **within).total
 
     assert bill.cost_usd == report.total_usd
-    assert bill.cost_usd == report.exact_usd + sum((row.cost_usd for row in report.rows if row.gaps), Decimal(0))
+    assert bill.cost_usd == report.complete_usd + sum((row.cost_usd for row in report.rows if row.gaps), Decimal(0))
     assert bill.requests == sum(row.requests for row in report.rows)
     assert len({(row.scope_name, row.dialect, row.provider, row.gaps) for row in report.rows}) == len(report.rows)
 
@@ -138,7 +143,7 @@ def test_nothing(empty: Ledger) -> None:
     """
     report = usage_gaps(empty, **NOVEMBER)
 
-    assert (report.rows, report.total_usd, report.exact_usd) == ((), Decimal(0), Decimal(0))
+    assert (report.rows, report.total_usd, report.complete_usd) == ((), Decimal(0), Decimal(0))
 
 
 def test_without_usage(empty: Ledger) -> None:
@@ -158,14 +163,14 @@ def test_without_usage(empty: Ledger) -> None:
 
 def test_unpriced_models_have_all_their_counts(empty: Ledger) -> None:
     """
-    A model without a price is listed with every count that a rate must price, and nothing that is priced is.
+    A model without a price is listed once, with every count that a rate must price; nothing that is priced is.
     """
     every = Usage(**{name: number for number, name in enumerate(COUNTS, start=1)})
     store(
         empty,
         [
             a_request(1, price=UNPRICED, usage=every, model="gpt-x"),
-            a_request(2, price=UNPRICED, usage=every, model="gpt-x"),
+            at_tier(a_request(2, price=UNPRICED, usage=every, model="gpt-x"), "default"),
             a_request(3, price=Unpriced(reason="no_usage"), usage=None),
             a_request(4, usage=USAGE),
         ],
@@ -173,6 +178,6 @@ def test_unpriced_models_have_all_their_counts(empty: Ledger) -> None:
 
     (row,) = unpriced(empty, **NOVEMBER)
 
-    assert (row.model, row.reason, row.requests) == ("gpt-x", "unknown_model", 2)
+    assert (row.model, row.reason, row.requests, row.service_tier) == ("gpt-x", "unknown_model", 2, "")
     assert row.counts == {name: 2 * number for number, name in enumerate(COUNTS, start=1) if name != "reasoning_tokens"}
     assert row.tokens == sum(number for name, number in row.counts.items() if name.endswith("_tokens"))

@@ -1,5 +1,5 @@
 -- The bill in [since, until), UTC days, by instrumentation and by everything that its spans may hide: a charge is in
--- exactly one row, so the rows sum to the bill, and those that hide nothing are its exact part.
+-- exactly one row, so the rows sum to the bill.
 SELECT
     c.scope_name AS scope_name,
     c.dialect AS dialect,

@@ -1,11 +1,11 @@
 -- Charges in [since, until), UTC days, whose usage is known but not their whole price, with everything that a rate for
--- them depends on and every count that it must price.
+-- them depends on and every count that it must price. `standard`: the tiers and speeds that mean the list price.
 SELECT
     c.provider AS provider,
     c.model AS model,
-    c.service_tier AS service_tier,
+    if(has({standard:Array(String)}, c.service_tier), '', c.service_tier) AS service_tier,
     c.batch AS batch,
-    c.speed AS speed,
+    if(has({standard:Array(String)}, c.speed), '', c.speed) AS speed,
     c.price_status AS price_status,
     c.reason AS reason,
     arraySort(c.missing_rates) AS missing_rates,

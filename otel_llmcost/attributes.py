@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from operator import attrgetter
 from typing import Final
 
 from otel_llmcost.model import (
@@ -120,7 +121,7 @@ def to_attributes(request: Request, *, recorded: bool) -> dict[str, str | int | 
         attributes[ATTEMPT_KIND] = request.attempt.kind
         attributes[ATTEMPT] = request.attempt.number
     if request.owner is not NO_OWNER:
-        attributes.update(_owner_attributes(request.owner))
+        _add_owner(attributes, request.owner)
     if recorded:
         attributes[RECORDED] = True
     return attributes
@@ -180,15 +181,20 @@ def _owner_of(attributes: Attributes) -> Owner:
     )
 
 
-def _owner_attributes(owner: Owner) -> dict[str, str]:
-    given = {key: value for name, key in OWNER_ATTRIBUTES.items() if (value := getattr(owner, name)) is not None}
+def _add_owner(attributes: dict[str, str | int | float | bool], owner: Owner) -> None:
+    for key, value in zip(_OWNER_KEYS, _owner_values(owner), strict=False):
+        if value is not None:
+            attributes[key] = value
     if owner.extra:
-        given.update({PREFIX + name: value for name, value in owner.extra.items()})
-    return given
+        attributes.update({PREFIX + name: value for name, value in owner.extra.items()})
+
+
+_OWNER_KEYS: Final = tuple(OWNER_ATTRIBUTES.values())
+_owner_values = attrgetter(*OWNER_ATTRIBUTES)
 
 
 def _usage_text(usage: Usage) -> str:
-    return " ".join(f"{name}={count}" for name, count in zip(COUNTS, usage.counts, strict=True) if count is not None)
+    return " ".join([f"{name}={n}" for name, n in zip(COUNTS, usage.counts, strict=False) if n is not None])
 
 
 def _breakdown_text(price: Priced) -> str:

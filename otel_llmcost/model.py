@@ -138,6 +138,8 @@ COMPONENTS: Final = ("input", "cached_input", "cache_write", "output", "audio", 
 
 def picousd_text(picousd: int) -> str:
     """Write integer picodollars as the shortest exact decimal text: 11550000000 -> "0.01155"."""
+    if 0 < picousd < PICO:  # nearly every amount of one request
+        return "0." + str(PICO + picousd)[1:].rstrip("0")
     if picousd < 0:
         return "-" + picousd_text(-picousd)
     digits = str(picousd).zfill(13)

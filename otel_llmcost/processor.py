@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import islice
-from typing import Final
+from typing import Final, TypeAlias
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
@@ -42,15 +42,9 @@ _MAX_DEPTH: Final = 64
 _NO_CONTEXT: Final = Context()
 
 
-class _Open:
-    """A span that has started and not ended: where its owner's baggage and its parent are."""
-
-    __slots__ = ("context", "decided", "parent")
-
-    def __init__(self, parent: SpanContext | None, context: Context) -> None:
-        self.parent = parent
-        self.context = context
-        self.decided = False
+_Open: TypeAlias = tuple[SpanContext | None, Context, bool]
+"""A span that has started and not ended: its parent, where its owner's baggage is, whether it is decided. A plain tuple,
+because one is made for every span of the application."""
 
 
 class LLMCostSpanProcessor(SpanProcessor):
@@ -85,7 +79,7 @@ class LLMCostSpanProcessor(SpanProcessor):
                 Charging(can_adjust=exporter is not None),
                 gateways=self._settings.gateways,
             )
-        self._open: dict[tuple[int, int], _Open] = {}
+        self._open: dict[tuple[int, int], _Open] = {}  # a SpanContext is a tuple: trace id and span id come first
         guard_propagation(self._settings)
 
     @fenced("on_start", otherwise=None)
@@ -94,15 +88,17 @@ class LLMCostSpanProcessor(SpanProcessor):
         mine = span.get_span_context()
         if len(self._open) >= MAX_OPEN_SPANS:
             self._forget_oldest()
-        self._open[mine.trace_id, mine.span_id] = _Open(
-            span.parent, otel_context.get_current() if parent_context is None else parent_context
-        )
+        context = otel_context.get_current() if parent_context is None else parent_context
+        self._open[mine[:2]] = span.parent, context, False
 
     @fenced("on_ending", otherwise=None)
     def _on_ending(self, span: Span) -> None:
         if not GATE_KEYS.isdisjoint(spans.attributes_of(span)):
-            mine = span.get_span_context()
-            self._decide(span, self._open.get((mine.trace_id, mine.span_id)))
+            key = span.get_span_context()[:2]
+            was_open = self._open.get(key)
+            if was_open is not None:
+                self._open[key] = (*was_open[:2], True)
+            self._decide(span, was_open)
 
     @fenced("on_end", otherwise=None)
     def on_end(self, span: ReadableSpan) -> None:
@@ -110,18 +106,16 @@ class LLMCostSpanProcessor(SpanProcessor):
         mine = span.get_span_context()
         if mine is None:
             return
-        was_open = self._open.pop((mine.trace_id, mine.span_id), None)
-        decided = was_open is not None and was_open.decided
+        was_open = self._open.pop(mine[:2], None)
+        decided = was_open is not None and was_open[2]
         if not decided and not GATE_KEYS.isdisjoint(spans.attributes_of(span)):
             self._decide(span, was_open)
 
     def _decide(self, span: ReadableSpan, was_open: _Open | None) -> None:
-        if was_open is not None:
-            was_open.decided = True
         if spans.attributes_of(span).get(RECORDED) is True:
             return  # another processor of ours was here first
         view = spans.view(span)
-        context = was_open.context if was_open else _NO_CONTEXT
+        context = was_open[1] if was_open else _NO_CONTEXT
         owner = self._owners.read(context, view.resource, view.attributes)
         outcomes = self._meter.meter(
             view,
@@ -138,8 +132,8 @@ class LLMCostSpanProcessor(SpanProcessor):
         keys: list[SpanKey] = []
         while parent is not None and len(keys) < _MAX_DEPTH:
             keys.append(spans.span_key(parent))
-            above = self._open.get((parent.trace_id, parent.span_id))
-            parent = above.parent if above else None
+            above = self._open.get(parent[:2])
+            parent = above[0] if above else None
         return tuple(keys)
 
     def _forget_oldest(self) -> None:

@@ -43,6 +43,7 @@ _FIRST_NS: Final = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp()) * 10**9
 _LAST_NS: Final = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()) * 10**9 - 1000
 _MAX_COST_USD: Final = Decimal(1_000_000)
 _PICOUSD: Final = Decimal("1e-12")
+_TEXTS_KEPT: Final = 1024
 
 Row = dict[str, object]
 
@@ -122,8 +123,18 @@ def _encodable(value: object) -> object:
 
 def month_of(moment: Mapping[str, object] | int) -> str:
     """Give the partition of a row, or of an instant in nanoseconds since 1970: `202611`."""
-    text = _timestamp(min(max(moment, _FIRST_NS), _LAST_NS)) if isinstance(moment, int) else str(moment["timestamp"])
+    if isinstance(moment, int):
+        return _month(moment // _DAY_NS)
+    text = str(moment["timestamp"])
     return text[:4] + text[5:7]
+
+
+_DAY_NS: Final = 86_400 * 10**9
+
+
+@lru_cache(maxsize=1024)
+def _month(day: int) -> str:
+    return _second(min(max(day * _DAY_NS, _FIRST_NS), _LAST_NS) // 10**9).replace("-", "")[:6]
 
 
 @lru_cache(maxsize=1024)
@@ -176,12 +187,9 @@ def _add_owner(row: Row, owner: Owner) -> None:
 
 
 def _add_call(row: Row, call: ModelCall, notes: list[str]) -> None:
-    row["provider"] = call.provider
-    row["model"] = call.model
-    row["status"] = call.status
-    for name, value in zip(_CALL_TEXTS, _call_texts(call), strict=True):
-        if value:
-            row[name] = value
+    row.update(_text_columns(call))
+    if call.response_id:
+        row["response_id"] = call.response_id
     if call.batch:
         row["batch"] = True
     if call.resend_count:
@@ -194,11 +202,12 @@ def _add_call(row: Row, call: ModelCall, notes: list[str]) -> None:
         _add_provider_cost(row, call.provider_cost_usd, notes)
 
 
+_ALWAYS: Final = frozenset({"provider", "model", "status"})
 _CALL_TEXTS: Final = (
+    *_ALWAYS,
     "dialect",
     "operation",
     "request_model",
-    "response_id",
     "usage_convention",
     "service_tier",
     "speed",
@@ -206,10 +215,23 @@ _CALL_TEXTS: Final = (
     "error_type",
 )
 _call_texts = attrgetter(*_CALL_TEXTS)
+_texts_kept: dict[object, Row] = {}
+
+
+def _text_columns(call: ModelCall) -> Row:
+    """Give the columns that repeat with every request of one call site, remembered by these very texts."""
+    texts = _call_texts(call)
+    known = _texts_kept.get(texts)
+    if known is None:
+        known = {name: text for name, text in zip(_CALL_TEXTS, texts, strict=True) if text or name in _ALWAYS}
+        if len(_texts_kept) >= _TEXTS_KEPT:
+            _texts_kept.clear()
+        _texts_kept[texts] = known
+    return known
 
 
 def _add_counts(row: Row, counts: tuple[int | None, ...], notes: list[str]) -> None:
-    for name, count in zip(COUNTS, counts, strict=True):
+    for name, count in zip(COUNTS, counts, strict=False):
         if count is None:
             continue
         if type(count) is int and 0 <= count < MAX_COUNT:

@@ -34,6 +34,7 @@ _MAX_RESOURCES: Final = 256
 
 _FIELDS: Final = tuple(OWNER_ATTRIBUTES)
 _ATTRIBUTE_KEYS: Final = tuple(OWNER_ATTRIBUTES.values())
+_ATTRIBUTE_NAMES: Final = frozenset(_ATTRIBUTE_KEYS)
 _SLOTS: Final = {key: slot for slot, key in enumerate(_ATTRIBUTE_KEYS)}
 _ENVIRONMENT: Final = _FIELDS.index("environment")
 _CAPPED: Final = tuple(_FIELDS.index(name) for name in ("team", "feature", "environment", "action"))
@@ -101,7 +102,7 @@ class OwnerReader:
             extra = self._read_baggage(entries, context, values)
             if extra or values.count(None) < len(values):
                 bits = 1
-        if attributes:
+        if not _ATTRIBUTE_NAMES.isdisjoint(attributes):
             for slot, key in enumerate(_ATTRIBUTE_KEYS):
                 if values[slot] is None and (value := attributes.get(key)) is not None:
                     values[slot] = self._clean(value)

@@ -49,6 +49,7 @@ class Pricer:
         self._corrections = corrections
         self._layers: Layers | None = None
         self._timelines: dict[_Key, Timeline] = {}
+        self._attributes_kept: dict[tuple[tuple[str, object], ...], tuple[str, ...]] = {}
         own = {key for card in self._cards for key in card.attribute_keys()}
         names = (*_SHIPPED_ATTRIBUTES, *PUBLISHED_ATTRIBUTES, DEPLOYMENT_MAP, DISCOUNT_PERCENT, *own)
         self._attribute_names = tuple(sorted(set(names)))
@@ -114,7 +115,7 @@ class Pricer:
             call.batch,
             call.speed,
             call.region,
-            self._attributes(call.price_attributes),
+            self._repeated(call.price_attributes),
         )
         return self._price(key, call.usage or NO_USAGE, start_unix_ns // 1_000_000_000)
 
@@ -153,6 +154,23 @@ class Pricer:
         if not attributes:
             return ()
         return tuple([_text(attributes.get(name)) for name in self._attribute_names])
+
+    def _repeated(self, attributes: Mapping[str, object]) -> tuple[str, ...]:
+        """Give `_attributes` of what repeats with every request of one call site."""
+        if not attributes:
+            return ()
+        items = tuple(attributes.items())
+        try:
+            known = self._attributes_kept.get(items)
+        except TypeError:  # a mapping, as a deployment map may be
+            return self._attributes(attributes)
+        if known is None:
+            known = self._attributes(attributes)
+            if all(type(value) is str for value in attributes.values()):  # True equals 1, but is not written so
+                if len(self._attributes_kept) >= _MAX_TIMELINES:
+                    self._attributes_kept = {}
+                self._attributes_kept[items] = known
+        return known
 
     def _loaded(self) -> Layers | None:
         if self._layers is None and (loaded := Loading.shared().result()):

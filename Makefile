@@ -6,11 +6,12 @@ UV ?= uv
 VENV := .venv
 BENCH_VENV := .venv-bench
 MATRIX_VENVS := .venv-matrix
+LIVE_VENVS := .venv-live
 BIN := $(VENV)/bin
 PIP_INSTALL = -m pip install --quiet --no-compile --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-matrix lint types imports bench wheel lock clean
+.PHONY: help setup demo test test-matrix test-live test-live-ci fuzz lint types imports bench wheel lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +34,20 @@ test-matrix: $(MATRIX:%=$(MATRIX_VENVS)/%/.ready)  ## Run the SDK's tests in old
 		"$$python" -c 'from opentelemetry.sdk.version import __version__ as sdk; print("== '$$name': opentelemetry-sdk", sdk)'; \
 		"$$python" -m pytest --quiet -p no:cacheprovider -W ignore::DeprecationWarning $(MATRIX_TESTS); done
 
+# Files of requirements/live; the first one has the clients themselves, and is enough for CI.
+LIVE ?= clients frameworks litellm
+
+test-live: setup $(LIVE:%=$(LIVE_VENVS)/%/.ready)  ## Run real stacks against the provider simulator (LIVE='clients litellm')
+	LLMCOST_LIVE='$(LIVE)' $(BIN)/python -m pytest tests/live $(TEST_ARGS)
+
+test-live-ci: setup $(LIVE_VENVS)/clients/.ready  ## The same for the providers' own clients: a minute, once set up
+	LLMCOST_LIVE=clients $(BIN)/python -m pytest tests/live $(TEST_ARGS)
+
+FUZZ_SPANS ?= 1000000
+FUZZ_SEED ?= $(shell date +%s)
+fuzz: setup  ## Send a million hostile spans through the processor (FUZZ_SPANS=100000 FUZZ_SEED=7): about 10 minutes
+	LLMCOST_FUZZ_SPANS=$(FUZZ_SPANS) LLMCOST_FUZZ_SEED=$(FUZZ_SEED) $(BIN)/python -m pytest tests/fuzz $(TEST_ARGS)
+
 lint: setup  ## Check style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -52,9 +67,11 @@ wheel: setup  ## Build the wheel into dist/
 lock:  ## Re-create the locks from pyproject.toml (needs uv)
 	$(LOCK) --extra demo --group dev pyproject.toml requirements/dev.in --output-file requirements/dev.txt
 	$(LOCK) --extra embedded pyproject.toml requirements/bench.in --output-file requirements/bench.txt
+	@set -e; for stack in clients frameworks litellm; do \
+		$(LOCK) pyproject.toml requirements/live/$$stack.in --output-file requirements/live/$$stack.txt; done
 
 clean:  ## Remove everything that make made
-	rm -rf $(VENV) $(BENCH_VENV) $(MATRIX_VENVS) .llmcost-demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(BENCH_VENV) $(MATRIX_VENVS) $(LIVE_VENVS) .llmcost-demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 LOCK = $(UV) pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --no-annotate \
 	--custom-compile-command "make lock"
@@ -92,6 +109,13 @@ $(MATRIX_VENVS)/%/.ready: $(wildcard tests/matrix/*.in) pyproject.toml
 	@$(@D)/bin/python $(PIP_INSTALL) -r tests/matrix/common.in $(MATRIX_NEEDS)
 	@$(@D)/bin/python $(PIP_INSTALL) --no-build-isolation --no-deps --editable .
 	@$(@D)/bin/python -c 'import genai_prices.data'  # compiled now: a first request waits 2 seconds for prices, no longer
+	@touch $@
+
+$(LIVE_VENVS)/%/.ready: requirements/live/%.txt pyproject.toml
+	@$(FIND_PYTHON); echo "Setting up $(@D)" >&2; "$$python" -m venv $(@D)
+	@$(@D)/bin/python $(PIP_INSTALL) --require-hashes -r $<
+	@$(@D)/bin/python $(PIP_INSTALL) --no-build-isolation --no-deps --editable .
+	@$(@D)/bin/python -c 'import genai_prices.data'  # as above
 	@touch $@
 
 # The instrumentor's package follows the SDK's release, but for environments that say themselves what they have.

@@ -82,6 +82,8 @@ class OwnerReader:
         self._admitted: dict[int, set[str]] = {slot: set() for slot in _CAPPED}
         self._cleaned: dict[str, str | None] = {}
         self._owners: dict[object, tuple[Owner, int]] = {}
+        self._repeated: dict[object, Owner] = {}
+        """Owners by the very baggage that gave them, so that the next span under it costs one look-up."""
         self._defaults: dict[int, tuple[Mapping[str, object], tuple[tuple[int, str], ...]]] = {}
 
     def read(
@@ -95,10 +97,31 @@ class OwnerReader:
 
         `resource` is taken as immutable, as OpenTelemetry's is: its defaults are read once.
         """
+        entries = get_all(context)
+        if not _ATTRIBUTE_NAMES.isdisjoint(attributes) or (self._mapped and inbound_entries(context)):
+            return self._compose(entries, context, resource, attributes)
+        key = (tuple(entries.items()), self._defaults_of(resource))
+        try:
+            known = self._repeated.get(key)
+        except TypeError:  # a value that cannot be part of a key
+            return self._compose(entries, context, resource, attributes)
+        if known is None:
+            known = self._compose(entries, context, resource, attributes)
+            if _is_plain(entries) and OVERFLOW not in (known.team, known.feature, known.environment, known.action):
+                _keep(self._repeated, key, known, _MAX_CACHED)
+        return known
+
+    def _compose(
+        self,
+        entries: Mapping[str, object],
+        context: Context | None,
+        resource: Mapping[str, object],
+        attributes: Mapping[str, object],
+    ) -> Owner:
         values: list[str | None] = [None] * len(_FIELDS)
         extra: tuple[tuple[str, str], ...] = ()
         bits = 0
-        if entries := get_all(context):
+        if entries:
             extra = self._read_baggage(entries, context, values)
             if extra or values.count(None) < len(values):
                 bits = 1
@@ -212,6 +235,13 @@ def _target(key: str, name: str) -> int | str:
             f" lower-case name of your own"
         )
     return name
+
+
+def _is_plain(entries: Mapping[str, object]) -> bool:
+    """Tell that nothing of the baggage is counted or cut, and that it is text alone: True equals 1, but is not its text."""
+    return len(entries) <= MAX_EXTRA and all(
+        type(text) is str and len(text) <= MAX_READ for entry in entries.items() for text in entry
+    )
 
 
 def _extra_of(key: object) -> str | None:

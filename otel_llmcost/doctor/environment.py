@@ -85,6 +85,13 @@ def _wrong(environ: Environ) -> Iterator[tuple[str, LLMCostError]]:
 _ALL: Final = frozenset({"always_on"})
 _ALL_OF_PARENTS: Final = frozenset({"", "parentbased_always_on"})
 _RATIOS: Final = frozenset({"traceidratio", "parentbased_traceidratio"})
+_LLMCOST: Final = (
+    "Set OTEL_TRACES_SAMPLER=llmcost, with the same OTEL_TRACES_SAMPLER_ARG: what is exported stays the same."
+)
+_WRAP: Final = (
+    "Set the processor up by otel_llmcost.configure() or zero code: they wrap this sampler, and what is exported stays "
+    "the same."
+)
 _OFF: Final = frozenset({"always_off", "parentbased_always_off"})
 
 
@@ -121,7 +128,7 @@ def sampler_findings(environ: Environ, scopes: Iterable[str], settings: Settings
             subject=f"sampler {sampler}",
             what=f"it drops {dropped}. Requests in them are charged only where otel_llmcost.configure() or zero code set "
             f"the processor up, and only those that are known when a span starts: {', '.join(known) or 'none seen here'}",
-            fix="Set OTEL_TRACES_SAMPLER=llmcost, with the same OTEL_TRACES_SAMPLER_ARG: exported traces stay the same.",
+            fix=_LLMCOST if sampler == "parentbased_traceidratio" else _WRAP,
             link=_SAMPLING_LINK,
         )
     if unknown:

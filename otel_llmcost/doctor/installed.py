@@ -13,7 +13,7 @@ from otel_llmcost.dialects.sellers import sold
 from otel_llmcost.doctor.finding import Finding
 from otel_llmcost.doctor.remedies import GAPS, remedy
 
-__all__ = ["INSTRUMENTATIONS", "Instrumentation", "installed", "installed_findings", "installed_scopes"]
+__all__ = ["BLIND", "INSTRUMENTATIONS", "Instrumentation", "installed", "installed_findings", "installed_scopes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +69,18 @@ INSTRUMENTATIONS: Final = (
 )  # fmt: skip
 """Public: of two rows for one package, the first that its version fits."""
 
+BLIND: Final = (
+    (
+        f"{_OTEL}genai-openai-agents",
+        (f"{_OTEL}genai-openai", f"{_OTEL}openai", f"{_OTEL}openai-v2", "openinference-instrumentation-openai"),
+    ),
+)
+"""Public: (package that writes spans of agents and none of model requests, packages of which one must be beside it)."""
+
 
 def installed() -> Iterator[tuple[Instrumentation, str]]:
     """Find the instrumentations that this environment has, each with its version."""
-    versions = {_normal(each.name): each.version for each in distributions() if each.name}
+    versions = _versions()
     found: set[str] = set()
     for row in INSTRUMENTATIONS:
         version = versions.get(row.package)
@@ -91,6 +99,17 @@ def installed_scopes() -> list[str]:
 
 def installed_findings(seen: Collection[str]) -> Iterator[Finding]:
     """Tell what the installed instrumentations hide; those in `seen`, by scope, the ledger has told about already."""
+    versions = _versions()
+    for package, beside in BLIND:
+        if package in versions and versions.keys().isdisjoint(beside):
+            yield Finding(
+                severity="warning",
+                subject=f"{package} {versions[package]}",
+                what="writes no spans of model requests: what agents ask for is not charged",
+                fix=f"Add {beside[0]}.",
+                snippet=f"pip install '{beside[0]}>=1.3b0'",
+                link="https://github.com/open-telemetry/opentelemetry-python-genai",
+            )
     for row, version in installed():
         if not any(scope.startswith(row.scope) for scope in seen):
             yield _finding(row, version)
@@ -114,6 +133,10 @@ def _finding(row: Instrumentation, version: str) -> Finding:
         snippet=way.command,
         link=way.link,
     )
+
+
+def _versions() -> dict[str, str]:
+    return {_normal(each.name): each.version for each in distributions() if each.name}
 
 
 def _normal(name: str) -> str:

@@ -63,6 +63,12 @@ _SEARCHES: Final = (
 )
 
 
+_LANGCHAIN: Final = (
+    "Add openinference-instrumentation-openai, which sees all of LangChain's calls (OpenTelemetry's own for openai does "
+    "not) and keeps the provider's usage; the anthropic package (2 or newer) writes such spans by itself."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Remedy:
     """What to do about spans whose scope begins with `scope` and whose provider is `provider` ("" is any)."""
@@ -144,9 +150,9 @@ REMEDIES: Final = (
     ),
     Remedy(
         "opentelemetry.instrumentation.genai.langchain",
-        "Instrument the provider's client beneath LangChain too (opentelemetry-instrumentation-genai-openai; the "
-        "anthropic package does it by itself): the span that shows more carries the charge.",
-        _GENAI,
+        _LANGCHAIN,
+        _OPENINFERENCE,
+        install="openinference-instrumentation-openai",
     ),
     # OpenLLMetry: its scopes look like OpenTelemetry's own.
     Remedy(
@@ -163,9 +169,9 @@ REMEDIES: Final = (
     ),
     Remedy(
         "opentelemetry.instrumentation.langchain",
-        f"Instrument the provider's client beneath LangChain too. For OpenAI: {_OPENAI_SHOWS}.",
-        _GENAI,
-        install=_OPENAI,
+        _LANGCHAIN,
+        _OPENINFERENCE,
+        install="openinference-instrumentation-openai",
     ),
     Remedy(
         "opentelemetry.instrumentation.google_generativeai",

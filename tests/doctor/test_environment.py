@@ -94,6 +94,21 @@ def test_samplers(environ: dict[str, str], severity: str, said: str) -> None:
     assert severity != "warning" or "known when a span starts: litellm" in found[0].what
 
 
+@pytest.mark.parametrize(
+    ("sampler", "said"),
+    [("parentbased_traceidratio", "OTEL_TRACES_SAMPLER=llmcost"), ("traceidratio", "configure()")],
+)
+def test_a_fix_changes_nothing_that_is_exported(sampler: str, said: str) -> None:
+    """
+    Our own sampler is named in place of the one that it exports the same as; any other is to be wrapped.
+    """
+    environ = {"OTEL_TRACES_SAMPLER": sampler, "OTEL_TRACES_SAMPLER_ARG": "0.1"}
+
+    (finding,) = sampler_findings(environ, ["litellm"], Settings())
+
+    assert said in finding.fix
+
+
 @pytest.mark.parametrize("sampler", ["llmcost", "parentbased_traceidratio"])
 def test_who_needs_record_all(sampler: str) -> None:
     """

@@ -61,6 +61,18 @@ def test_the_ledger_knows_better(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not list(installed_findings(seen=["opentelemetry.util.genai.handler"]))
 
 
+@pytest.mark.parametrize(("beside", "said"), [("", 1), (f"{OTEL}genai-openai", 0)])
+def test_agents_without_their_requests(monkeypatch: pytest.MonkeyPatch, beside: str, said: int) -> None:
+    """
+    A package that writes no model requests is warned about, unless another one beside it does.
+    """
+    have(monkeypatch, **{f"{OTEL}genai-openai-agents": "1.3b0"} | ({beside: "1.3b0"} if beside else {}))
+
+    found = [each for each in installed_findings(seen=()) if "no spans of model requests" in each.what]
+
+    assert said == len(found)
+
+
 @pytest.mark.parametrize("row", INSTRUMENTATIONS, ids=lambda row: f"{row.package}{row.before}")
 def test_recorded_spans_hide_no_more(row) -> None:
     """

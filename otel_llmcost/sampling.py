@@ -5,6 +5,9 @@ A span that a sampler drops reaches no processor. `GenAISampler` turns that one 
 spans: the span is priced and stored, and still not exported, because its sampled flag stays off. The decision for
 every other span, trace state, ids and what children decide by are the wrapped sampler's own.
 
+So are the client spans of HTTP requests that may take baggage along: the guard reads from them which host it goes to, and
+without one keeps the owner at home.
+
 What a span is, a sampler must know when it starts: by the attributes it starts with, its name, or its instrumentation
 scope (`dialects.start` is the table). OpenTelemetry tells a sampler the first two only; `record_genai` gives each
 tracer of a provider a sampler that knows its scope. For emitters in no table there is `OTEL_LLMCOST_RECORD_ALL`.
@@ -21,6 +24,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, Final, cast
 
+from opentelemetry.baggage import get_all
 from opentelemetry.context import Context
 from opentelemetry.sdk.environment_variables import OTEL_TRACES_SAMPLER_ARG
 from opentelemetry.sdk.trace import TracerProvider
@@ -35,6 +39,8 @@ from otel_llmcost.fence import fenced
 __all__ = ["GenAIRatioSampler", "GenAISampler", "ratio_sampler", "record_genai"]
 
 _NOT_RECORDED: Final = cast("SamplingResult | None", None)
+_HOST_KEYS: Final = frozenset({"server.address", "net.peer.name", "url.full", "http.url"})
+"""Where `propagation` reads which host a request goes to."""
 _KINDS: Final = {kind: kind.name.lower() for kind in SpanKind}
 
 _logger = logging.getLogger("otel_llmcost")
@@ -72,13 +78,22 @@ class GenAISampler(Sampler):
         result = self.wrapped.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
         if result.decision is not Decision.DROP:
             return result
-        return self._recorded(result, name, kind, attributes) or result
+        return self._recorded(result, parent_context, name, kind, attributes) or result
 
     @fenced("sampler", otherwise=_NOT_RECORDED)
     def _recorded(
-        self, dropped: SamplingResult, name: str, kind: SpanKind | None, attributes: Attributes
+        self,
+        dropped: SamplingResult,
+        parent_context: Context | None,
+        name: str,
+        kind: SpanKind | None,
+        attributes: Attributes,
     ) -> SamplingResult | None:
-        if not self._records_scope and not self._is_genai(name, kind, attributes):
+        if not (
+            self._records_scope
+            or self._is_genai(name, kind, attributes)
+            or (kind is SpanKind.CLIENT and _takes_baggage(parent_context, attributes))
+        ):
             return None
         # The attributes that the span starts with: a sampler that drops gives none of them back.
         started = {**(attributes or {}), **(dropped.attributes or {})}
@@ -95,6 +110,10 @@ class GenAISampler(Sampler):
     def get_description(self) -> str:
         """Name the wrapped sampler."""
         return f"GenAISampler{{{self.wrapped.get_description()}}}"
+
+
+def _takes_baggage(parent_context: Context | None, attributes: Attributes) -> bool:
+    return bool(attributes) and not _HOST_KEYS.isdisjoint(attributes or ()) and bool(get_all(parent_context))
 
 
 class GenAIRatioSampler(GenAISampler):

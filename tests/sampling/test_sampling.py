@@ -9,6 +9,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.baggage import set_baggage
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -34,10 +35,11 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from otel_llmcost import ClickHouseSpanExporter, LLMCostSpanProcessor, attributed, fence
+from otel_llmcost import ClickHouseSpanExporter, LLMCostSpanProcessor, attributed, fence, sampling
 from otel_llmcost.counters import COUNTERS
 from otel_llmcost.dialects.start import START_NAMES, is_genai_at_start
 from otel_llmcost.journal import waiting
+from otel_llmcost.propagation import guard
 from otel_llmcost.sampling import GenAIRatioSampler, GenAISampler, ratio_sampler, record_genai
 
 START = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": "gpt-5.4-mini"}
@@ -320,3 +322,28 @@ def test_the_sampler_records_what_the_public_table_knows(scope, name, kind):
         result = GenAISampler(ALWAYS_OFF, scope=scope).should_sample(None, 1, name, kind, attributes)
 
         assert (result.decision is Decision.RECORD_ONLY) is expected
+
+
+@pytest.mark.parametrize("key", ["server.address", "net.peer.name", "url.full", "http.url"])
+def test_a_request_that_takes_an_owner_along_names_its_host(key):
+    """
+    In a trace that is not exported, the span of an HTTP request with baggage is recorded, so that the guard can read
+    which host it goes to; others stay dropped.
+    """
+    sampler = GenAISampler(ALWAYS_OFF)
+    owned, where = set_baggage("llmcost.team", "support", Context()), {key: "drafts.internal"}
+
+    def decision(context: Context, kind: SpanKind, attributes: dict[str, str]) -> Decision:
+        return sampler.should_sample(context, 1, "GET", kind, attributes).decision
+
+    assert decision(owned, SpanKind.CLIENT, where) is Decision.RECORD_ONLY
+    assert decision(Context(), SpanKind.CLIENT, where) is Decision.DROP
+    assert decision(owned, SpanKind.SERVER, where) is Decision.DROP
+    assert decision(owned, SpanKind.CLIENT, {"db.system": "sqlite"}) is Decision.DROP
+
+
+def test_the_sampler_and_the_guard_read_the_same_names():
+    """
+    What the guard reads a host from is what the sampler records a span for.
+    """
+    assert frozenset(guard._HOST_KEYS + guard._URL_KEYS) == sampling._HOST_KEYS

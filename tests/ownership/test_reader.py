@@ -185,6 +185,32 @@ def test_values_of_a_wrong_type_are_ignored():
     assert COUNTERS["owner.ignored"] == 4
 
 
+def test_values_that_are_equal_but_of_another_type_do_not_meet():
+    """
+    True, 1 and 1.0 are one key of a dictionary, but not one team; what is remembered of one is not given to another.
+    """
+    reader = OwnerReader(Settings())
+    values = (1, True, "1", 1.0, "True", ["1"])
+    alone = [OwnerReader(Settings()).read(carrying(team=value), {}).team for value in values]
+
+    for _ in range(2):
+        assert alone == [reader.read(carrying(team=value), {}).team for value in values]
+
+
+def test_what_is_counted_is_counted_on_every_span():
+    """
+    A value that is ignored, and an extra key that is dropped, count each time, although the owner is the same.
+    """
+    reader = OwnerReader(Settings())
+    entries = {"llmcost.team": "a", **{f"llmcost.extra{number}": "x" for number in range(9)}}
+    for _ in range(3):
+        reader.read(carry(entries), {})
+        reader.read(carrying(team=b"x"), {})
+
+    assert COUNTERS["owner.extra_dropped"] == 3
+    assert COUNTERS["owner.ignored"] == 3
+
+
 HOSTILE = st.one_of(
     st.text(st.characters(categories=None)),
     st.integers(),

@@ -54,7 +54,7 @@ class _Examples(PythonEvaluator):
     def __call__(self, example: Example) -> None:
         source = example.parsed
         here = source.replace("/var/lib/llmcost", str(Path.cwd() / "ledger"))
-        example.region.parsed = Lexeme(here, source.offset, source.line_offset)
+        example.parsed = Lexeme(here, source.offset, source.line_offset)
         super().__call__(example)
 
 

@@ -227,7 +227,7 @@ def _read_price(attributes: Attributes, status: str, provider: str, model: str) 
         name: _picousd(amount)
         for name, _, amount in (part.partition("=") for part in str(attributes.get(BREAKDOWN) or "").split())
     }
-    if status not in ("priced", "partial") or cost is None or None in amounts.values():
+    if status not in ("priced", "partial") or cost is None or cost < 0 or None in amounts.values():
         return None
     components = tuple((name, amount) for name, amount in amounts.items() if name in COMPONENTS and amount is not None)
     if sum(amount for _, amount in components) != cost:

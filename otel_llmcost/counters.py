@@ -7,6 +7,7 @@ threads never lose a count; the hot path counts at most twice per request.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
 
@@ -41,3 +42,6 @@ class Counters:
 
 COUNTERS = Counters()
 """The counters of this process."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=COUNTERS.reset)

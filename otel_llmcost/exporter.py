@@ -12,7 +12,8 @@ from __future__ import annotations
 import os
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
@@ -23,7 +24,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_llmcost import dialects, spans
 from otel_llmcost.attributes import DUPLICATE_OF, RECORDED, Stamp, from_attributes
-from otel_llmcost.charging import Charging, Outcome
+from otel_llmcost.charging import Ancestry, Charging, Outcome, SpanKey
 from otel_llmcost.counters import COUNTERS
 from otel_llmcost.errors import JournalError, SettingsError
 from otel_llmcost.fence import fenced
@@ -92,35 +93,50 @@ class ClickHouseSpanExporter(SpanExporter):
                 connect=lambda: connect(self._dsn), directory=self.journal_dir, fingerprint=self.fingerprint
             )
         self._maintenance = Maintenance(self._journal, self._shipper.wake if self._shipper else None)
+        self._ancestry = Ancestry()
         self._rates_written: set[str] = set()
         self.closed = False
         _exporters.add(self)
 
-    def write(self, outcomes: Sequence[Outcome]) -> bool:
+    def write(self, outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
         """
         Journal what the meter decided: rates first, then rows and adjustments.
 
-        Returns True when all of it is in the journal; False when a row was refused (journal full or unusable), which
-        is counted as `journal.refused` and logged once.
+        Returns what the journal refused (full, unusable), for `Meter.undo`; `()` when all of it is in the journal.
+        Refusals are counted as `exporter.rows_refused` and logged once.
         """
+        refused: list[Outcome] = [
+            outcome for outcome in outcomes if isinstance(outcome, Request) and not self._write_request(outcome)
+        ]
+        moves = [outcome for outcome in outcomes if isinstance(outcome, Adjustment)]
+        if moves and not self._write_moves(moves):
+            refused += moves
+        return tuple(refused)
+
+    def _write_request(self, request: Request) -> bool:
+        with self._refusals() as accepted:
+            self._write_rate(request)
+            self._append("llm_requests", month_of(request.span.start_unix_ns), encode_row(request_row(request)))
+        return bool(accepted)
+
+    def _write_moves(self, moves: Sequence[Adjustment]) -> bool:
+        with self._refusals() as accepted:
+            for move in moves:
+                self._write_rate(move.request)
+            # All in one write, also where they belong to two months: half a move would cost money.
+            month = month_of(moves[0].request.span.start_unix_ns)
+            self._append("llm_adjustments", month, *(encode_row(adjustment_row(move)) for move in moves))
+        return bool(accepted)
+
+    @contextmanager
+    def _refusals(self) -> Iterator[list[bool]]:
+        accepted: list[bool] = []
         try:
-            corrections: dict[str, list[bytes]] = {}
-            for outcome in outcomes:
-                if isinstance(outcome, Request):
-                    self._write_rate(outcome)
-                    self._append("llm_requests", month_of(outcome.span.start_unix_ns), encode_row(request_row(outcome)))
-                elif isinstance(outcome, Adjustment):
-                    self._write_rate(outcome.request)
-                    month = month_of(outcome.request.span.start_unix_ns)
-                    corrections.setdefault(month, []).append(encode_row(adjustment_row(outcome)))
-            for month, rows in corrections.items():
-                # What takes back and what adds are written together: a journal that fills up between would cost money.
-                self._append("llm_adjustments", month, *rows)
+            yield accepted
+            accepted.append(True)
         except JournalError as error:
             COUNTERS.add("exporter.rows_refused")
             self._maintenance.complain(error)
-            return False
-        return True
 
     @fenced("export", otherwise=SpanExportResult.FAILURE)
     def export(self, spans_to_export: Sequence[ReadableSpan]) -> SpanExportResult:
@@ -130,32 +146,56 @@ class ClickHouseSpanExporter(SpanExporter):
         Spans that a journal accounts for (`llmcost.recorded`) and duplicates are skipped; the cost on a span that was
         priced at its source is kept; the others are metered here.
         """
-        done = True
+        refused: list[Outcome] = []
         for span in spans_to_export:
             attributes = spans.attributes_of(span)
-            if (
-                dialects.is_genai(attributes)
-                and attributes.get(RECORDED) is not True
-                and DUPLICATE_OF not in attributes
-            ):
-                done &= self._export_one(spans.view(span))
-        return SpanExportResult.SUCCESS if done else SpanExportResult.FAILURE
+            if attributes.get(RECORDED) is True or DUPLICATE_OF in attributes:
+                continue
+            waiting = self._learn_parent(span)
+            if dialects.is_genai(attributes):
+                refused += self._export_one(spans.view(span))
+            for key in waiting:
+                refused += self._write_or_undo(self.meter.extend(key, self._ancestry.chain(key)))
+        return SpanExportResult.FAILURE if refused else SpanExportResult.SUCCESS
 
-    def _export_one(self, view: SpanView) -> bool:
+    def _learn_parent(self, span: ReadableSpan) -> tuple[SpanKey, ...]:
+        context = span.get_span_context()
+        if context is None:
+            return ()
+        return self._ancestry.add(spans.span_key(context), spans.span_key(span.parent) if span.parent else None)
+
+    def _export_one(self, view: SpanView) -> tuple[Outcome, ...]:
         call = dialects.read(view)
         if call is None:
-            return True
+            return ()
         stamp = from_attributes(view.attributes, provider=call.provider, model=call.model)
         if stamp is not None:
-            return self.write((_stamped(view, call, stamp),))
+            return self.write((self._stamped(view, call, stamp),))
         owner = self.owners.read(_NO_CONTEXT, view.resource, view.attributes)
-        return self.write(self.meter.meter_call(view, call, owner))
+        chain = self._ancestry.chain((view.trace_id, view.span_id))
+        return self._write_or_undo(self.meter.meter_call(view, call, owner, ancestors=chain))
+
+    def _write_or_undo(self, outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
+        refused = self.write(outcomes)
+        self.meter.undo(refused)
+        return refused
+
+    def _stamped(self, view: SpanView, call: ModelCall, stamp: Stamp) -> Request:
+        call = replace(call, usage=stamp.usage)
+        price, ours = stamp.price, self.meter.price(call, view.start_unix_ns)
+        if isinstance(price, Priced) and isinstance(ours, Priced) and ours.rate.rate_id == price.rate.rate_id:
+            price = replace(
+                price, rate=ours.rate, match_rule=ours.match_rule
+            )  # a span has no room for a rate's content
+        bare = replace(view, attributes={})
+        return Request(span=bare, call=call, owner=stamp.owner, price=price, attempt=stamp.attempt)
 
     def _write_rate(self, request: Request) -> None:
         if not isinstance(price := request.price, Priced) or price.rate.rate_id in self._rates_written:
             return
-        if price.rate.content:
-            self.append("llm_rates", request.span.start_unix_ns, rate_row(price.rate))
+        if not price.rate.content:
+            return
+        self.append("llm_rates", request.span.start_unix_ns, rate_row(price.rate))
         if len(self._rates_written) >= _RATES_KEPT:
             self._rates_written.clear()
         self._rates_written.add(price.rate.rate_id)
@@ -191,19 +231,9 @@ class ClickHouseSpanExporter(SpanExporter):
 
     def restart(self) -> None:
         """Start afresh in a forked child: it has none of its parent's spans, threads or segments."""
-        self.meter.restart()
+        self._ancestry = Ancestry()
         self._maintenance.restart()
         self._rates_written = set()
-
-
-def _stamped(view: SpanView, call: ModelCall, stamp: Stamp) -> Request:
-    return Request(
-        span=replace(view, attributes={}),
-        call=replace(call, usage=stamp.usage),
-        owner=stamp.owner,
-        price=stamp.price,
-        attempt=stamp.attempt,
-    )
 
 
 _exporters: weakref.WeakSet[ClickHouseSpanExporter] = weakref.WeakSet()

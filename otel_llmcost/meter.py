@@ -33,6 +33,7 @@ __all__ = ["Meter"]
 
 _NO_ATTRIBUTES: dict[str, object] = {}
 _UNDECIDED = Attempt()
+_ANSWERING = frozenset({"chat", "generate_content", "text_completion"})
 _new_view = maker(SpanView)
 _new_request = maker(Request)
 
@@ -52,9 +53,14 @@ class Meter:
         self._charging = charging
         self._gateways = tuple(gateways)
 
-    def restart(self) -> None:
-        """Forget earlier spans: after a fork."""
-        self._charging.restart()
+    def extend(self, key: SpanKey, ancestors: Sequence[SpanKey]) -> tuple[Outcome, ...]:
+        """Learn more ancestors of a span that was decided already, and say what that changes."""
+        return self._charging.extend(key, ancestors)
+
+    def undo(self, refused: Sequence[Outcome]) -> None:
+        """Forget what could not be written down, so that nothing is built on it."""
+        if refused:
+            self._charging.undo(refused)
 
     def meter(
         self, span: SpanView, owner: Owner, *, ancestors: Sequence[SpanKey] = (), declared: str | None = None
@@ -93,11 +99,7 @@ class Meter:
         price = self._pricer.price_call(call, start_unix_ns)
         if call.provider_cost_usd is not None and isinstance(price, Unpriced):
             return replace(price, status="provider_reported")
-        if (
-            isinstance(price, Priced)
-            and call.usage is not None
-            and (half := _unknown_half(call.usage, call.usage_gaps))
-        ):
+        if isinstance(price, Priced) and (half := _unknown_half(call)):
             return replace(price, status="partial", reason=half)
         return price
 
@@ -107,14 +109,18 @@ def _says_nothing(usage: Usage) -> bool:
     return usage.input_tokens is None and not any(usage.counts)
 
 
-def _unknown_half(usage: Usage, gaps: tuple[str, ...]) -> str:
+def _unknown_half(call: ModelCall) -> str:
     """
-    Name the half of a call that nobody reported, so that its cost is a lower bound: the answer of an abandoned stream
-    (its dialect names that gap), or the input of a call that was answered.
+    Name the half of a call that nobody reported, so that its cost is a lower bound: the answer of a request that
+    answers with tokens (an abandoned stream, say), or the input of a call that was answered.
     """
-    if usage.output_tokens is None and "output" in gaps:
+    usage = call.usage
+    if usage is None:
+        return ""
+    answered = usage.output_tokens or usage.audio_output_tokens or usage.image_output_tokens
+    if usage.output_tokens is None and not answered and (call.operation in _ANSWERING or "output" in call.usage_gaps):
         return "output_unknown"
-    return "input_unknown" if usage.input_tokens is None and usage.output_tokens else ""
+    return "input_unknown" if usage.input_tokens is None and answered else ""
 
 
 @functools.lru_cache(maxsize=1024)

@@ -125,7 +125,11 @@ class LLMCostSpanProcessor(SpanProcessor):
         )
         if not outcomes:
             return
-        recorded = self._exporter is not None and self._exporter.write(outcomes)
+        recorded = False
+        if self._exporter is not None:
+            refused = self._exporter.write(outcomes)
+            self._meter.undo(refused)
+            recorded = not refused
         spans.add_attributes(span, _attributes(outcomes[0], recorded=recorded))
 
     def _ancestors(self, parent: SpanContext | None) -> tuple[SpanKey, ...]:

@@ -129,7 +129,8 @@ def _record(exporter: ClickHouseSpanExporter, call: ModelCall, start_ns: int, en
     context = otel_context.get_current()
     owner = exporter.owners.read(context, exporter.resource)
     outcomes = exporter.meter.meter_call(span, call, owner, declared=exporter.owners.declared_attempt(context))
-    if not exporter.write(outcomes):
+    if refused := exporter.write(outcomes):
+        exporter.meter.undo(refused)
         raise JournalError("the request was not recorded: the log says why; mend it and record the request again")
     first = outcomes[0]
     return first.price if isinstance(first, Request) else exporter.meter.price(call, start_ns)

@@ -6,20 +6,32 @@ the first charged span of a group is its row for ever; a charge that moves is tw
 Aggregates (agents, workflows) are charged only while no request below them is known, and taken back when one arrives.
 
 Memory is bounded: the last `max_spans` model calls are remembered. A span that arrives after its relatives were
-forgotten is charged by itself; `verify` finds it by its response id. All state is behind one lock, held for a few
-microseconds and never for I/O.
+forgotten is charged by itself. All state is behind one lock, never held for I/O: for a few microseconds, and after a
+failure, while retries are looked for, for a fraction of a millisecond.
 """
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeAlias, TypeVar
 
 from otel_llmcost.charging.attempts import attempts, declared_alone
-from otel_llmcost.charging.grouping import Node, SpanKey, Totals, are_twins, best_of, group, reports_stream, totals_of
+from otel_llmcost.charging.grouping import (
+    Node,
+    SpanKey,
+    Totals,
+    are_twins,
+    best_of,
+    group,
+    reports_stream,
+    share_response,
+    totals_of,
+)
 from otel_llmcost.model import Adjustment, Attempt, Duplicate, Request
 
 __all__ = ["Charging", "Outcome"]
@@ -29,7 +41,7 @@ K = TypeVar("K")
 
 _KEPT: Final = 64
 """Relatives remembered for one id, total or ancestor: a worker's root span may live for days."""
-_FAMILY_KEPT: Final = 256
+_FAMILY_KEPT: Final = 64
 """Requests under one parent among which retries are looked for."""
 
 
@@ -47,6 +59,7 @@ class Charging:
         self._can_adjust = can_adjust
         self._max = max_spans
         self.restart()
+        _CHARGINGS.add(self)
 
     def restart(self) -> None:
         """Forget everything: a forked child starts with none of its parent's requests."""
@@ -97,9 +110,23 @@ class Charging:
             changes = self._take_back_aggregates(node)
             return tuple(changes if node.call.kind == "aggregate" else changes + self._settle(node))
 
+    def undo(self, refused: Sequence[Outcome]) -> None:
+        """Forget charges and moves that could not be written down: what the ledger holds is what it held before."""
+        with self._lock:
+            for outcome in reversed(refused):
+                request = outcome.request if isinstance(outcome, Adjustment) else outcome
+                node = self._nodes.get((request.span.trace_id, request.span.span_id))
+                if node is None or isinstance(request, Duplicate):
+                    continue
+                if isinstance(outcome, Adjustment) and outcome.sign < 0:
+                    node.charged, node.row = request, (outcome.of_trace_id, outcome.of_span_id)
+                else:
+                    node.charged = node.row = None
+                    node.has_row = node.has_row and isinstance(outcome, Adjustment)
+
     def _free(self, candidate: Request) -> Duplicate:
         known = self._by_id.get(candidate.call.response_id) if candidate.call.response_id else None
-        return _duplicate(candidate, self._row_of(known[0]) if known else ("", ""), "free")
+        return _duplicate(candidate, self._row_of(known[-1]) if known else ("", ""), "free")
 
     def _aggregate(self, node: Node) -> tuple[Outcome, ...]:
         if node.call.usage is None and not node.call.invalid_usage:
@@ -201,6 +228,8 @@ class Charging:
             node = members[key]
             if node.charged is None or node.charged.attempt == attempt:
                 continue
+            if attempt.kind == "initial" and len(members) >= _FAMILY_KEPT - 1:
+                continue  # what it followed may be forgotten: an attempt that was told once stays told
             row = node.row or node.key
             outcomes.append(_adjust(node.charged, -1, row, "attempt"))
             node.charged = replace(node.charged, attempt=attempt)
@@ -273,7 +302,7 @@ class Charging:
 
     def _twins(self, node: Node) -> Iterator[Node]:
         if node.call.response_id:
-            yield from self._by_id.get(node.call.response_id, ())
+            yield from (each for each in self._by_id.get(node.call.response_id, ()) if share_response(node, each))
         if _may_be_stream(node):
             yield from self._stream_parts(node)
         if node.totals is not None:
@@ -330,6 +359,18 @@ class Charging:
                 _append(self._families, family, best, most=_FAMILY_KEPT)
             if best.call.status != "success":
                 self._failed_under[family] = True
+
+
+_CHARGINGS: weakref.WeakSet[Charging] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for charging in list(_CHARGINGS):
+        charging.restart()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _may_be_stream(node: Node) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TypeAlias
 
-from otel_llmcost.model import TOKEN_COUNTS, ModelCall, Request
+from otel_llmcost.model import TOKEN_COUNTS, ModelCall, Request, SpanView, Unpriced
 
 __all__ = ["Node", "SpanKey", "Totals", "are_twins", "best_of", "group", "reports_stream", "totals_of"]
 
@@ -28,6 +28,10 @@ _FAMILIES: Mapping[str, str] = {
     "gcp.gemini": "google",
     "gcp.gen_ai": "google",
 }
+_SKEW_NS = 5 * 10**9
+"""How far the clocks of two machines that see one response may be apart."""
+_SLACK_NS = 50 * 10**6
+"""How much longer an inner span may take to end: streams are closed by whoever reads them last."""
 _STREAM_NS = 400 * 10**6
 """A stream's log span says, in tenths of a second, how long the stream took: it may begin this late after its request."""
 _OUTPUTS = frozenset(name for name in TOKEN_COUNTS if "output" in name)
@@ -93,10 +97,9 @@ def group(nodes: Iterable[Node], above: Mapping[SpanKey, Node]) -> list[list[Nod
         above: span -> its nearest request span above, as far as it is known.
     """
     sets = _Sets(sorted(nodes, key=lambda node: node.key))
-    first: dict[str, Node] = {}
-    for node in sets.nodes:
-        if node.call.response_id:
-            sets.join(node, first.setdefault(node.call.response_id, node))
+    for a, b in combinations(sets.nodes, 2):
+        if share_response(a, b):
+            sets.join(a, b)
     _join_wrappers(sets, above)
     _join_streams(sets)
     _join_twins(sets, above)
@@ -108,11 +111,12 @@ def best_of(members: Iterable[Node]) -> Node:
     return min(members, key=_rank)
 
 
-def _rank(node: Node) -> tuple[bool, bool, int, int, int, SpanKey]:
+def _rank(node: Node) -> tuple[bool, bool, bool, int, int, int, SpanKey]:
     call = node.call
     return (
         call.usage is None,
         bool(call.invalid_usage),
+        isinstance(node.request.price, Unpriced),
         len(call.usage_gaps),
         -node.depth,
         node.request.span.start_unix_ns,
@@ -184,13 +188,31 @@ def are_twins(a: Node, b: Node) -> bool:
     if a.totals is None or a.totals != b.totals or (a.call.response_id and b.call.response_id):
         return False
     mine, other = a.request.span, b.request.span
-    # Two spans of one instrumentation that are not nested are two requests, however equal.
+    # Two spans of one instrumentation that are not nested are two requests, however equal. Two instrumentations wrap one
+    # another, so one span lies within the other; and where neither is a root, they share their trace.
     return (
         mine.scope_name != other.scope_name
+        and (mine.trace_id == other.trace_id or mine.parent_span_id is None or other.parent_span_id is None)
         and not _models(a.call).isdisjoint(_models(b.call))
-        and mine.start_unix_ns <= other.end_unix_ns
-        and other.start_unix_ns <= mine.end_unix_ns
+        and (_lies_within(mine, other) or _lies_within(other, mine))
     )
+
+
+def share_response(a: Node, b: Node) -> bool:
+    """
+    Tell whether two spans show the same response. The id alone does not: some local servers draw theirs from a few
+    hundred, so the spans must also meet in time, and in their model or totals.
+    """
+    if not a.call.response_id or a.call.response_id != b.call.response_id:
+        return False
+    mine, other = a.request.span, b.request.span
+    meet = mine.start_unix_ns <= other.end_unix_ns + _SKEW_NS and other.start_unix_ns <= mine.end_unix_ns + _SKEW_NS
+    unknown = a.totals is None or b.totals is None
+    return meet and (unknown or a.totals == b.totals or not _models(a.call).isdisjoint(_models(b.call)))
+
+
+def _lies_within(inner: SpanView, outer: SpanView) -> bool:
+    return outer.start_unix_ns <= inner.start_unix_ns + _SLACK_NS and inner.end_unix_ns <= outer.end_unix_ns + _SLACK_NS
 
 
 def _models(call: ModelCall) -> set[str]:

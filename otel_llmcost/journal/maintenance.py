@@ -67,8 +67,12 @@ class Maintenance:
     def _start(self) -> None:
         with self._lock:
             if self._thread is None and not self._stop.is_set():
-                self._thread = threading.Thread(target=self._run, name="otel-llmcost-journal", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="otel-llmcost-journal", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:  # no more threads, or the interpreter is ending: the next row tries again
+                    return
+                self._thread = thread
 
     def _run(self) -> None:
         while not self._stop.is_set():

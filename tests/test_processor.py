@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from otel_llmcost import ClickHouseSpanExporter, LLMCostSpanProcessor, Settings, attributed, fence
 from otel_llmcost.counters import COUNTERS
+from otel_llmcost.errors import JournalFull
 from otel_llmcost.journal import waiting
 
 CALL = {
@@ -402,3 +403,78 @@ def test_half_a_usage_is_no_exact_cost(exporter, usage, expected):
     (row,) = rows(exporter)
 
     assert (row["price_status"], row.get("reason"), row.get("cost_usd")) == expected
+
+
+def test_the_plain_exporter_tells_nested_spans_apart(exporter):
+    """
+    Behind a batch processor too, an agent and a wrapper above a request are not billed, and owners on spans count.
+    """
+    provider = TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    tracer = provider.get_tracer("t")
+    agent = CALL | {"gen_ai.operation.name": "invoke_agent", "llmcost.team": "support"}
+    with (
+        tracer.start_as_current_span("agent", attributes=agent),
+        tracer.start_as_current_span("chat", attributes=CALL | {"llmcost.team": "support"}),
+        tracer.start_as_current_span("POST"),
+    ):
+        call(provider, **{"gen_ai.response.id": "r1", "llmcost.team": "support"})
+    provider.force_flush()
+
+    assert [(row["response_id"], row["team"]) for row in rows(exporter)] == [("r1", "support")]
+    provider.shutdown()
+
+
+def test_a_rate_is_stored_beside_rows_that_were_priced_elsewhere(exporter):
+    """
+    Enriched by one processor and exported by another, a row's rate is in the ledger with its full content.
+    """
+    provider = TracerProvider()
+    provider.add_span_processor(LLMCostSpanProcessor())
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    call(provider)
+    provider.force_flush()
+    (rate,) = rows(exporter, "llm_rates")
+
+    assert "0.75" in rate["content"]
+    provider.shutdown()
+
+
+def test_what_the_journal_refuses_is_no_record(monkeypatch, exporter):
+    """
+    A request that the journal refused keeps its cost on the span, claims no record, and is counted.
+    """
+    seen, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(LLMCostSpanProcessor(exporter=exporter))
+    provider.add_span_processor(SimpleSpanProcessor(seen))
+
+    def full(*_args: object) -> None:
+        raise JournalFull("full")
+
+    before = COUNTERS["exporter.rows_refused"]
+    monkeypatch.setattr(exporter._journal, "append", full)
+    call(provider)
+    attributes = seen.get_finished_spans()[0].attributes
+
+    assert attributes["llmcost.cost_usd"] == "0.01155"
+    assert "llmcost.recorded" not in attributes
+    assert COUNTERS["exporter.rows_refused"] == before + 1
+
+
+def test_no_more_threads_costs_no_row(monkeypatch, exporter):
+    """
+    When no thread can be started, rows are journaled all the same and a later row tries again.
+    """
+
+    def fail(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    provider = TracerProvider()
+    provider.add_span_processor(LLMCostSpanProcessor(exporter=exporter))
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        call(provider)
+    call(provider)
+
+    assert exporter._maintenance._thread is not None
+    assert len(rows(exporter)) == 2

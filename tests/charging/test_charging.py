@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -323,3 +324,104 @@ class TestAttempts:
         (outcome,) = Charging().decide(stamped)
 
         assert Attempt(kind="fallback", number=3) == outcome.attempt
+
+
+class TestIdentity:
+    def test_a_small_id_that_comes_again_is_another_request(self):
+        """
+        Some local servers draw ids from a few hundred: the same id later, or with nothing else in common, is billed.
+        """
+        charging = Charging()
+        outcomes = charging.decide(candidate("a", trace="t1", response_id="chatcmpl-42", start=0))
+        outcomes += charging.decide(candidate("b", trace="t2", response_id="chatcmpl-42", start=60))
+        outcomes += charging.decide(
+            candidate("c", trace="t3", response_id="chatcmpl-42", start=60, cost=9, model="other", provider="anthropic")
+        )
+
+        assert kinds(outcomes) == ["Request"] * 3
+
+    @pytest.mark.parametrize(
+        ("second", "expected"),
+        [
+            ({"trace": "t2", "start": 0, "end": 2}, ["Request", "Duplicate"]),
+            ({"trace": "t2", "start": 1, "end": 6}, ["Request", "Request"]),
+            ({"trace": "t2", "start": 0, "end": 2, "parent": "job"}, ["Request", "Duplicate"]),
+        ],
+        ids=["one within the other", "merely overlapping", "one of them a root"],
+    )
+    def test_equal_totals_join_only_what_wraps_one_another(self, second, expected):
+        """
+        Two instrumentations of one request lie within one another; requests that merely overlap are two.
+        """
+        charging = Charging()
+        outcomes = charging.decide(candidate("a", trace="t1", scope="one", start=0, end=4))
+        outcomes += charging.decide(candidate("b", scope="two", **second))
+
+        assert kinds(outcomes)[:2] == expected
+
+    def test_a_priced_span_is_better_than_one_without_a_price(self):
+        """
+        A known cost is never replaced by an unknown one, however complete that span is otherwise.
+        """
+        charging = Charging()
+        known = candidate("inner", parent="outer", response_id="r", usage_gaps=("audio",))
+        unknown = replace(candidate("outer", response_id="r"), price=Unpriced(reason="unknown_model"))
+        outcomes = charging.decide(known, ancestors=under("outer")) + charging.decide(unknown)
+
+        assert kinds(outcomes) == ["Request", "Duplicate"]
+
+
+class TestUndo:
+    def test_a_refused_row_is_not_built_on(self):
+        """
+        When the journal refused a row, a better span later makes a row of its own and takes nothing back.
+        """
+        charging = Charging()
+        charging.undo(charging.decide(candidate("a", parent="b", response_id="r", usage_gaps=("audio",))))
+        outcomes = charging.decide(candidate("b", response_id="r", cost=3))
+
+        assert bill(outcomes) == 3
+        assert "Adjustment" not in kinds(outcomes)
+
+    def test_a_refused_move_leaves_the_charge_where_it_was(self):
+        """
+        When the journal refused the adjustments, the next better span moves the charge from where it really is.
+        """
+        charging = Charging()
+        written = charging.decide(
+            candidate("a", parent="b", response_id="r", usage_gaps=("audio", "images")), ancestors=under("b", "c")
+        )
+        refused = charging.decide(
+            candidate("b", parent="c", response_id="r", cost=4, usage_gaps=("audio",)), ancestors=under("c")
+        )
+        charging.undo([outcome for outcome in refused if not isinstance(outcome, Duplicate)])
+        written += charging.decide(candidate("c", response_id="r", cost=3))
+
+        assert bill(written) == 3
+
+    def test_an_attempt_that_was_told_stays_told(self):
+        """
+        A retry is not un-declared when the failure before it is forgotten under a busy parent.
+        """
+        charging = Charging()
+        outcomes = charging.decide(failed("f", parent="root"), ancestors=under("root"))
+        for number in range(200):
+            outcomes += charging.decide(
+                candidate(f"s{number}", parent="root", start=2 + number // 20), ancestors=under("root")
+            )
+
+        assert [each.attempt.kind for each in outcomes if isinstance(each, Request)].count("retry") == 1
+        assert not [each for each in outcomes if isinstance(each, Adjustment)]
+
+    def test_a_forked_child_starts_with_nothing(self):
+        """
+        A child's charging is free to decide, whatever its parent held at the fork.
+        """
+        charging = Charging()
+        charging.decide(candidate("a", response_id="r"))
+        with charging._lock:
+            child = os.fork()
+            if not child:
+                os._exit(0 if kinds(charging.decide(candidate("b", response_id="r"))) == ["Request"] else 1)
+
+        assert os.waitpid(child, 0)[1] == 0

@@ -95,6 +95,7 @@ define SET_UP
 @$(1)/bin/python $(PIP_INSTALL) --require-hashes -r $(2)
 @$(1)/bin/python $(PIP_INSTALL) --no-build-isolation --no-deps --editable .
 @$(1)/bin/otel-llmcost --version >/dev/null
+@env -u PYTHONDONTWRITEBYTECODE $(1)/bin/python -c 'import genai_prices.data'  # compiled now: a first request waits 2 s for it
 @touch $(1)/.ready
 endef
 

@@ -203,7 +203,7 @@ class Unpriced:
 
     reason: str
     """unknown_provider, unknown_model, before_launch, no_tier_rate, wildcard_match, invalid_usage, no_usage or
-    prices_not_loaded (DESIGN §8)."""
+    prices_not_loaded."""
     detail: str = ""
     """One sentence for a person: what was seen, and what would make it priced."""
     status: Literal["unpriced", "provider_reported"] = "unpriced"
@@ -254,7 +254,7 @@ class ModelCall:
     usage_convention: str = ""
     """`inclusive`, `exclusive` or `raw`: what the span's input total meant."""
     usage_gaps: tuple[str, ...] = ()
-    """What this emitter cannot show for this provider (vocabulary: DESIGN §5)."""
+    """What this emitter cannot show for this provider (docs/usage-gaps.md)."""
     service_tier: str = ""
     batch: bool = False
     speed: str = ""
@@ -299,7 +299,7 @@ class Attempt:
     number: int = 1
     source: Literal["", "declared", "inferred"] = ""
     wasted: bool = False
-    """True when this retry or fallback followed a request that was itself charged (DESIGN §7)."""
+    """True when this retry or fallback followed a request that was itself charged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

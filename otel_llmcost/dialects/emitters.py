@@ -37,7 +37,7 @@ class Emitter:
     exclusive: bool = False
     """True where the input total does not contain cached and written tokens."""
     gaps: tuple[str, ...] = ()
-    """What this emitter may hide for this provider (vocabulary: DESIGN §5): where it shows nothing, nothing is known."""
+    """What this emitter may hide for this provider (docs/usage-gaps.md): where it shows nothing, nothing is known."""
     always: tuple[str, ...] = ()
     """What this emitter shows wrongly, so that it is a gap although there is a number."""
     thoughts: str = ""

@@ -31,6 +31,7 @@ _STATUS: Final[dict[StatusCode, Literal["unset", "ok", "error"]]] = {
 _KINDS: Final = {kind: kind.name.lower() for kind in SpanKind}
 _new_view: Final = maker(SpanView)
 _RESOURCES_KEPT: Final = 64
+_MAX_NAME: Final = 256
 _resources: dict[int, tuple[Resource, dict[str, object]]] = {}
 
 
@@ -77,11 +78,16 @@ def view(span: ReadableSpan) -> SpanView:
         end_unix_ns=span.end_time or start,
         attributes=attributes_of(span),
         resource=resource_of(span),
-        scope_name=scope.name if scope else "",
-        scope_version=(scope.version or "") if scope else "",
+        scope_name=_bounded(scope.name) if scope else "",
+        scope_version=_bounded(scope.version) if scope else "",
         status_code=status,
         exception_type=_exception_type(span) if status == "error" else None,
     )
+
+
+def _bounded(text: object) -> str:
+    """Give a name as text that a row has room for; what is no text names nothing."""
+    return text[:_MAX_NAME] if isinstance(text, str) else ""
 
 
 def add_attributes(span: ReadableSpan, extra: Mapping[str, object]) -> None:

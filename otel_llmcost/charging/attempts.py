@@ -65,7 +65,7 @@ def _attempt(node: Node, before: Node | None, number: int) -> Attempt:
         return Attempt(source="declared")
     if before is None:
         return _INITIAL
-    same = _asked(before.request) == _asked(node.request)
+    same = _asked_the_same(before.request, node.request)
     return Attempt(kind="retry" if same else "fallback", number=number + 1, source="inferred", wasted=wasted)
 
 
@@ -73,5 +73,7 @@ def _was_paid(request: Request) -> bool:
     return isinstance(request.price, Priced) and request.price.cost_picousd > 0
 
 
-def _asked(request: Request) -> tuple[str, str]:
-    return request.call.provider, request.call.request_model or request.call.model
+def _asked_the_same(before: Request, after: Request) -> bool:
+    """Tell whether two requests asked one model of one provider; a failure that names no model may have asked any."""
+    models = [request.call.request_model or request.call.model for request in (before, after)]
+    return before.call.provider == after.call.provider and (models[0] == models[1] or not all(models))

@@ -29,6 +29,7 @@ from otel_llmcost.charging.grouping import (
     best_of,
     group,
     reports_stream,
+    share_failure,
     share_response,
     totals_of,
 )
@@ -69,6 +70,7 @@ class Charging:
         self._by_id: dict[str, deque[Node]] = {}
         self._with_id: dict[Totals, deque[Node]] = {}
         self._without_id: dict[Totals, deque[Node]] = {}
+        self._failures: dict[str, deque[Node]] = {}
         self._streams: dict[tuple[str, str], deque[Node]] = {}
         self._families: dict[SpanKey, deque[Node]] = {}
         self._failed_under: dict[SpanKey, bool] = {}
@@ -305,6 +307,8 @@ class Charging:
             yield from (each for each in self._by_id.get(node.call.response_id, ()) if share_response(node, each))
         if _may_be_stream(node):
             yield from self._stream_parts(node)
+        if node.failed_unpaid:
+            yield from (each for each in self._failures.get(node.key[0], ()) if share_failure(node, each))
         if node.totals is not None:
             yield from (each for each in self._without_id.get(node.totals, ()) if are_twins(node, each))
             if not node.call.response_id:
@@ -334,6 +338,8 @@ class Charging:
             yield self._with_id if node.call.response_id else self._without_id, node.totals
         if _may_be_stream(node):
             yield self._streams, _stream_of(node)
+        if node.failed_unpaid:
+            yield self._failures, node.key[0]
 
     def _forget(self, node: Node) -> None:
         for table, key in self._places(node):

@@ -176,7 +176,7 @@ def _join_twins(sets: _Sets, above: Mapping[SpanKey, Node]) -> None:
     pairs = [
         (abs(a.request.span.start_unix_ns - b.request.span.start_unix_ns), a, b)
         for a, b in combinations(sets.nodes, 2)
-        if are_twins(a, b) and b not in _ancestors(a, above) and a not in _ancestors(b, above)
+        if (are_twins(a, b) or share_failure(a, b)) and b not in _ancestors(a, above) and a not in _ancestors(b, above)
     ]
     for _, a, b in sorted(pairs, key=lambda pair: (pair[0], pair[1].key, pair[2].key)):
         if not sets.same(a, b) and sets.may_join(a, b) and sets.scopes(a).isdisjoint(sets.scopes(b)):
@@ -198,6 +198,21 @@ def are_twins(a: Node, b: Node) -> bool:
     )
 
 
+def share_failure(a: Node, b: Node) -> bool:
+    """Tell whether two failures without usage are one: two instrumentations, one within the other, in one trace."""
+    mine, other = a.request.span, b.request.span
+    models, others = _models(a.call), _models(b.call)
+    return (
+        a.failed_unpaid
+        and b.failed_unpaid
+        and mine.trace_id == other.trace_id
+        and mine.scope_name != other.scope_name
+        and a.call.provider == b.call.provider
+        and (not models or not others or not models.isdisjoint(others))
+        and (_lies_within(mine, other) or _lies_within(other, mine))
+    )
+
+
 def share_response(a: Node, b: Node) -> bool:
     """
     Tell whether two spans show the same response. The id alone does not: some local servers draw theirs from a few
@@ -206,7 +221,9 @@ def share_response(a: Node, b: Node) -> bool:
     if not a.call.response_id or a.call.response_id != b.call.response_id:
         return False
     mine, other = a.request.span, b.request.span
-    meet = mine.start_unix_ns <= other.end_unix_ns + _SKEW_NS and other.start_unix_ns <= mine.end_unix_ns + _SKEW_NS
+    # One instrumentation on one machine has one clock, and shows a response twice only in spans around one another.
+    skew_ns = 0 if mine.scope_name == other.scope_name else _SKEW_NS
+    meet = mine.start_unix_ns <= other.end_unix_ns + skew_ns and other.start_unix_ns <= mine.end_unix_ns + skew_ns
     unknown = a.totals is None or b.totals is None
     return meet and (unknown or a.totals == b.totals or not _models(a.call).isdisjoint(_models(b.call)))
 

@@ -110,8 +110,8 @@ def read_status(span: SpanView) -> tuple[Literal["success", "error", "timeout", 
     some emitters write `error` on successful calls.
     """
     named = read_text(span.attributes, "error.type")
-    if not named and span.status_code != "error":
-        return "success", ""
+    if span.status_code == "ok" or (not named and span.status_code != "error"):
+        return "success", ""  # a status of OK is a decision: an error type beside it is an earlier try's
     kind = named or (span.exception_type or "")[:MAX_TEXT]
     folded = kind.lower().replace("_", "").replace(" ", "")
     if any(word in folded for word in _TIMEOUTS):

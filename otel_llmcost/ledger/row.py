@@ -41,6 +41,7 @@ __all__ = ["Row", "adjustment_row", "encode_row", "month_of", "outcome_row", "ra
 
 _FIRST_NS: Final = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp()) * 10**9
 _LAST_NS: Final = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()) * 10**9 - 1000
+_MAX_NAME: Final = 256
 _MAX_COST_USD: Final = Decimal(1_000_000)
 _PICOUSD: Final = Decimal("1e-12")
 _TEXTS_KEPT: Final = 1024
@@ -165,8 +166,8 @@ def _span_columns(span: SpanView, notes: list[str]) -> Row:
         row["parent_span_id"] = span.parent_span_id
     if span.scope_name:
         row["scope_name"] = span.scope_name
-    if service := span.resource.get("service.name"):
-        row["service_name"] = str(service)
+    if isinstance(service := span.resource.get("service.name"), str):
+        row["service_name"] = service[:_MAX_NAME]
     return row
 
 

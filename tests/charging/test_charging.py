@@ -425,3 +425,44 @@ class TestUndo:
                 os._exit(0 if kinds(charging.decide(candidate("b", response_id="r"))) == ["Request"] else 1)
 
         assert os.waitpid(child, 0)[1] == 0
+
+
+class TestFailures:
+    def test_a_failure_that_names_no_model_is_followed_by_a_retry(self):
+        """
+        Some emitters name the model only on success: the next try at the same provider is a retry, not a fallback.
+        """
+        charging = Charging()
+        charging.decide(failed("a", parent="root", model=""), ancestors=under("root"))
+        (outcome,) = charging.decide(candidate("b", parent="root", start=2), ancestors=under("root"))
+
+        assert outcome.attempt.kind == "retry"
+
+    def test_one_failure_that_two_instrumentations_show_is_one_row(self):
+        """
+        Two failed spans of one trace, one within the other in time but not in ancestry, are one failed request.
+        """
+        charging = Charging()
+        charging.decide(failed("a", parent="x", scope="one", start=1, end=2))
+        second = charging.decide(failed("b", parent="y", scope="two", start=0, end=3, model=""))
+
+        assert kinds(second) == ["Duplicate", "Adjustment", "Adjustment"]
+
+    def test_parallel_failures_of_one_instrumentation_are_rows_each(self):
+        """
+        Two requests of one instrumentation that fail at the same time are two.
+        """
+        charging = Charging()
+        outcomes = charging.decide(failed("a", parent="x")) + charging.decide(failed("b", parent="x"))
+
+        assert kinds(outcomes) == ["Request", "Request"]
+
+    def test_back_to_back_requests_with_one_id_are_requests_each(self):
+        """
+        One instrumentation shows a response twice only in spans around one another, so what follows is new.
+        """
+        charging = Charging()
+        outcomes = charging.decide(candidate("a", response_id="chatcmpl-7", start=0, end=1))
+        outcomes += charging.decide(candidate("b", response_id="chatcmpl-7", start=2, end=3))
+
+        assert kinds(outcomes) == ["Request", "Request"]

@@ -95,6 +95,10 @@ class When:
             context.speed,
         )
 
+    def places(self) -> set[str]:
+        """Give by what it tells regions apart: `region`, and the attributes that it reads."""
+        return {"region", *self.attributes} if self.region else {*self.attributes}
+
     def size(self) -> int:
         """Count the conditions: where two rates apply, the one with more wins."""
         return sum(map(bool, (self.service_tier, self.batch, self.speed, self.region))) + len(self.attributes)

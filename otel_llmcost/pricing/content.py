@@ -91,6 +91,8 @@ class Adjustment:
     counts: str = "tokens"
     source: str = ""
     discount: bool = False
+    places: frozenset[str] = frozenset()
+    """Of an uplift for a region: by what it knows the region, `region` or names of attributes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

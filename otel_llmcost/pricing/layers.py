@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Final
 
 from otel_llmcost.model import Unpriced
-from otel_llmcost.pricing.card import Card, Factor, Rate
+from otel_llmcost.pricing.card import Card, Factor, Rate, When
 from otel_llmcost.pricing.content import Adjustment, Offer, instant_text
 from otel_llmcost.pricing.context import Context
 from otel_llmcost.pricing.names import candidates
@@ -140,7 +140,7 @@ class Resolution:
                 detail = f"{self._provider!r} is not a provider with published prices. Give it prices in a rate card."
                 self._found[model] = Unpriced(reason="unknown_provider", detail=detail)
             else:
-                self._found[model] = self._layers.published.find(self._source_id, model)
+                self._found[model] = self._layers.published.find(self._source_id, model, self._provider)
         return self._found[model]
 
     def _names(self, model: str, found: Found | Unpriced) -> tuple[str, ...]:
@@ -232,7 +232,9 @@ class Resolution:
         met = [factor for factor in card.factors if self._meets(factor, names, instant)]
         uplifts = [factor for factor in met if factor.kind == "uplift"]
         discounts = [factor for factor in met if factor.kind == "discount" and not offer.contract]
-        kept = tuple(a for a in offer.adjustments if not (discounts and a.discount))
+        # An agreement states the whole uplift of a region: it replaces what a layer below asks for the same region.
+        places = _places(when for factor in uplifts for when in factor.when if when.holds(self._context))
+        kept = tuple(a for a in offer.adjustments if not (discounts and a.discount) and a.places.isdisjoint(places))
         added = tuple(_adjustment(factor) for factor in (*uplifts, *discounts[-1:]))
         return replace(offer, adjustments=(*kept, *added)) if added else offer
 
@@ -258,7 +260,13 @@ class Resolution:
 
 
 def _adjustment(factor: Factor) -> Adjustment:
-    return Adjustment(factor.name, factor.factor, factor.counts, factor.link, discount=factor.kind == "discount")
+    if factor.kind == "discount":
+        return Adjustment(factor.name, factor.factor, factor.counts, factor.link, discount=True)
+    return Adjustment(factor.name, factor.factor, factor.counts, factor.link, places=_places(factor.when))
+
+
+def _places(whens: Iterable[When]) -> frozenset[str]:
+    return frozenset(place for when in whens for place in when.places())
 
 
 def _percent(text: str) -> Fraction | None:

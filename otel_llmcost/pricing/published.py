@@ -67,11 +67,15 @@ class Published:
     providers: Sequence[Provider]
     version: str
 
-    def find(self, provider_id: str, model: str) -> Found | Unpriced:
-        """Find a model by name: the first match that leaves nothing over that could change the price."""
+    def find(self, provider_id: str, model: str, asked: str) -> Found | Unpriced:
+        """
+        Find a model by name: the first match that leaves nothing over that could change the price.
+
+        `provider_id` is the data's name of the provider, `asked` ours, for people.
+        """
         provider = self._provider(provider_id)
         if provider is None:
-            return Unpriced(reason="unknown_provider", detail=f"No prices are published for provider {provider_id!r}.")
+            return Unpriced(reason="unknown_provider", detail=f"No prices are published for provider {asked!r}.")
         relatives = tuple(provider.fallback_model_providers or ())
         swallowed = ""
         for name, form_rule in candidates(model, provider_id, relatives):
@@ -83,7 +87,7 @@ class Published:
                     return Found(entry, form_rule or rule, seller is provider, name)
                 swallowed = entry.id
                 break
-        return _not_found(provider_id, model, swallowed)
+        return _not_found(asked, model, swallowed)
 
     def offer(self, provider: str, found: Found, context: Context, instant: int, minute: int) -> Offer | Unpriced:
         """Give the price at Unix seconds `instant`; `minute` is the minute of the week that selects daily windows."""
@@ -173,20 +177,20 @@ class Published:
         )
 
 
-def _not_found(provider_id: str, model: str, swallowed: str) -> Unpriced:
+def _not_found(provider: str, model: str, swallowed: str) -> Unpriced:
     if swallowed and not model.startswith("ft:"):
         detail = f"{model!r} only begins like {swallowed!r}; its price is unknown. Give it a price or an alias in a rate card."
         return Unpriced(reason="wildcard_match", detail=detail)
     if "application-inference-profile" in model:
         detail = f"{model!r} hides its model. Map it to one in the `deployments` of a contract."
-    elif provider_id == "azure":
+    elif provider.startswith("azure."):
         detail = (
             f"{model!r} is not a model of Azure: if it is a deployment name, map it in the `deployments` of a contract."
         )
     elif model.startswith("ft:"):
         detail = f"No fine-tune price is published for the base of {model!r}. State it in a rate card."
     else:
-        detail = f"No price is published for {model!r} of {provider_id!r}. State it in a rate card."
+        detail = f"No price is published for {model!r} of {provider!r}. State it in a rate card."
     return Unpriced(reason="unknown_model", detail=detail)
 
 

@@ -197,7 +197,9 @@ def _rate(node: Node, top: _Defaults, match: Match) -> Rate:
 
 def _prices(node: Node, entry: Mapping[str, Node]) -> tuple[dict[str, Fraction], tuple[Tier, ...]]:
     if "free" in entry:
-        if not entry["free"].boolean() or any(name in entry for name in _PRICES.split() if name != "free"):
+        if not entry["free"].boolean():
+            raise entry["free"].error("`free: false` says nothing; remove it, and give the prices")
+        if any(name in entry for name in _PRICES.split() if name != "free"):
             raise entry["free"].error("`free: true` stands alone; remove it, or the prices beside it")
         return dict.fromkeys((*COUNTS[:-1], REQUEST), Fraction(0)), ()
     prices = _base(entry)

@@ -192,6 +192,47 @@ def test_a_card_that_almost_applies_is_named(pricer):
     assert any(row.provider == "vllm" for row in pricer.rates("vllm", at=AT))
 
 
+UPLIFTS = "provider: openai\nuplifts:\n- {name: mine, percent_on: 10, when: WHEN}\n"
+EU_HOST = {"server.address": "eu.api.openai.com"}
+
+
+@pytest.mark.parametrize(
+    ("head", "when", "request_", "usd"),
+    [
+        ("contract: x", "{region: eu}", {"region": "eu"}, "0.825"),  # +10 %, not +21 %
+        ("rate_card: x", "{region: eu}", {"region": "eu"}, "0.825"),
+        ("contract: x", "{region: eu}", {"region": "us"}, "0.825"),  # the published one: the agreement is not about us
+        ("contract: x", "{region: eu}", {"attributes": EU_HOST}, "0.825"),
+        ("contract: x", "[{region: eu}, {attributes: {server.address: eu.api.openai.com}}]", {"attributes": EU_HOST}, "0.825"),
+        ("contract: x", "{service_tier: flex}", {"region": "eu", "service_tier": "flex"}, "0.45375"),
+        ("contract: x", "{attributes: {tenant: gold}}", {"region": "eu", "attributes": {"tenant": "gold"}}, "0.9075"),
+    ],
+)  # fmt: skip
+def test_an_agreed_uplift_replaces_the_published_one(head, when, request_, usd):
+    """
+    An agreement states the whole uplift of a region; one that is not about the region comes on top of it.
+    """
+    mine = card(f"{head}\n{UPLIFTS.replace('WHEN', when)}")
+    usage = Usage(input_tokens=1_000_000)
+
+    answer = mine.price(**{"provider": "openai", "model": "gpt-5.4-mini", "usage": usage, "at": AT, **request_})
+
+    assert Decimal(usd) == cost(answer)
+
+
+def test_an_agreement_can_waive_the_published_uplift():
+    """
+    An uplift of 0 for a region takes the published one away, and the list cost still has it.
+    """
+    waived = "contract: x\nprovider: openai\nuplifts: [{name: none, percent_on: 0, when: {region: eu}}]\n"
+    usage = Usage(input_tokens=1_000_000)
+
+    answer = card(waived).price(provider="openai", model="gpt-5.4-mini", usage=usage, at=AT, region="eu")
+
+    assert Decimal("0.75") == cost(answer)
+    assert answer.list_cost_picousd == 825 * PICO // 1000
+
+
 HEAD = "rate_card: x\nprovider: openai\nmodels:\n- match: m\n  rates:\n"
 
 
@@ -212,6 +253,7 @@ HEAD = "rate_card: x\nprovider: openai\nmodels:\n- match: m\n  rates:\n"
         (HEAD + "  - {usd_per_million: {input_tokens: 0x10}}", 6, "plain number"),
         (HEAD + "  - {}", 6, "no price"),
         (HEAD + "  - {free: true, usd_per_request: 1}", 6, "alone"),
+        (HEAD + "  - {free: false}", 6, "says nothing"),
         (HEAD + "  - {from: 2026-01-01T00:00:00, free: true}", 6, "time zone"),
         (HEAD + "  - {from: 2026-02-01, to: 2026-01-01, free: true}", 6, "not after"),
         (HEAD + "  - {hours: [Mon-Fry 01:00-02:00], free: true}", 6, "hours of the week|names no day"),

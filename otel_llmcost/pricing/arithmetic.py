@@ -10,7 +10,7 @@ from math import lcm
 from typing import Any
 
 from otel_llmcost.model import COUNTS, PICO, Usage, picousd_text
-from otel_llmcost.pricing.compiled import COMPONENT_OF, round_half_even, share_out
+from otel_llmcost.pricing.compiled import COMPONENT_OF, round_half_even, share_out, without_lone_reasoning
 from otel_llmcost.pricing.content import INPUT_COUNTS, MILLION, REQUEST, exact_text, unit_prices
 
 __all__ = ["Line", "arithmetic"]
@@ -54,7 +54,9 @@ def arithmetic(content: Mapping[str, Any], usage: Usage) -> list[Line]:
 
 
 def _quantities(content: Mapping[str, Any], usage: Usage) -> dict[str, int]:
-    quantities = {name: count for name, count in zip(COUNTS, usage.counts, strict=True) if count}
+    quantities = {
+        name: count for name, count in zip(COUNTS, without_lone_reasoning(usage.counts), strict=True) if count
+    }
     reasoning = quantities.pop("reasoning_tokens", 0)
     if reasoning and "reasoning_tokens" in content["prices"]:  # priced apart from the output that contains it
         quantities["output_tokens"] = quantities.get("output_tokens", 0) - reasoning

@@ -18,7 +18,16 @@ from typing import Any, Final, NamedTuple
 from otel_llmcost.model import COUNTS, MAX_COUNT, PICO, RateContent
 from otel_llmcost.pricing.content import CALL_COUNTS, INPUT_COUNTS, MILLION, REQUEST, unit_prices
 
-__all__ = ["COMPONENT_OF", "CompiledRate", "CompiledTier", "Counts", "invalid_counts", "round_half_even", "share_out"]
+__all__ = [
+    "COMPONENT_OF",
+    "CompiledRate",
+    "CompiledTier",
+    "Counts",
+    "invalid_counts",
+    "round_half_even",
+    "share_out",
+    "without_lone_reasoning",
+]
 
 Counts = tuple[int | None, ...]
 """The counts of a `Usage`, in the order of `COUNTS`."""
@@ -38,6 +47,7 @@ _inputs_of = itemgetter(*(_INDEX[name] for name in INPUT_COUNTS))
 _COUNT_TYPES: Final = frozenset({int, type(None)})
 _REASONING: Final = _INDEX["reasoning_tokens"]
 _OUTPUT: Final = _INDEX["output_tokens"]
+_MAX_SHOWN: Final = 80
 _FRESH_OF: Final = {
     "cached_input_tokens": "input_tokens",
     "cache_write_tokens": "input_tokens",
@@ -63,14 +73,13 @@ class CompiledTier(NamedTuple):
 class CompiledRate:
     """The integer form of a `RateContent`; immutable."""
 
-    __slots__ = ("content", "denominator", "reasoning_apart", "tiers")
+    __slots__ = ("content", "denominator", "tiers")
 
     def __init__(self, content: RateContent) -> None:
         self.content = content
         bounds = sorted(int(tier["above_total_input_tokens"]) for tier in _tiers(content.content))
         prices = [_picodollars(content.content, above + 1) for above in (-1, *bounds)]
         self.denominator = lcm(*(value.denominator for row in prices for value in row.values()))
-        self.reasoning_apart = any("reasoning_tokens" in row for row in prices)
         rows = [_tier(above, row, self.denominator) for above, row in zip((-1, *bounds), prices, strict=True)]
         self.tiers = tuple(reversed(rows))
         """Highest first; the last holds for any input."""
@@ -140,12 +149,27 @@ def _is_count(value: object) -> bool:
     return type(value) is int and 0 <= value < MAX_COUNT
 
 
-def invalid_counts(counts: tuple[object, ...], reasoning_apart: bool = False) -> str:
-    """Name the first count that is not a count (`input_tokens=-1`), or give ""."""
+def invalid_counts(counts: tuple[object, ...]) -> str:
+    """Say in a sentence which count is not a count, or is more than what contains it; "" when all is well."""
     if not _COUNT_TYPES.issuperset(map(type, counts)) or not all(map(_is_count, filter(None, counts))):
         named = zip(COUNTS, counts, strict=True)
-        return next(f"{name}={count!r}" for name, count in named if count is not None and not _is_count(count))
+        wrong = next(f"{name}={_shown(count)}" for name, count in named if count is not None and not _is_count(count))
+        return f"{wrong} is not a count: a whole number from 0 to 2**53-1."
     reasoning, output = counts[_REASONING], counts[_OUTPUT]
-    if reasoning_apart and isinstance(reasoning, int) and reasoning > (output if isinstance(output, int) else 0):
-        return f"reasoning_tokens={reasoning!r} is more than output_tokens={output!r}"
+    if isinstance(reasoning, int) and isinstance(output, int) and reasoning > output:
+        return f"reasoning_tokens={reasoning} is more than output_tokens={output}, which contains it."
     return ""
+
+
+def without_lone_reasoning(counts: Counts) -> Counts:
+    """Leave reasoning out where the output that contains it is unknown: a share of nothing has no price."""
+    return (*counts[:_REASONING], None) if counts[_REASONING] and counts[_OUTPUT] is None else counts
+
+
+def _shown(value: object) -> str:
+    """Write a value for a message, in bounded length: Python refuses to write an integer of many digits."""
+    try:
+        text = repr(value)
+    except ValueError:
+        return f"{type(value).__name__} of too many digits"
+    return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"

@@ -31,6 +31,8 @@ _PREFIX: Final = re.compile(
         (?:(?:ai21|amazon|anthropic|cohere|deepseek|gemini|google|meta|mistral|moonshotai|openai|qwen|vertex_ai|zai)[./])?""",
     re.VERBOSE,
 )
+_ARN: Final = re.compile(r"arn:aws[a-z-]*:bedrock:[a-z0-9-]*:\d*:(?:inference-profile|foundation-model)/(.+)")
+"""The ARNs that name a model; those of application inference profiles, imports and provisioned throughput hide theirs."""
 _PATH: Final = re.compile(r"(?:.*/)?(?:publishers/[^/]+/)?models/(.+)")
 _COMPACT_DATE: Final = re.compile(r"-(20\d{2})([01]\d)([0-3]\d)(?=$|[-@:])")
 _DASHED_DATE: Final = re.compile(r"[-@](20\d{2})-([01]\d)-([0-3]\d)(?=$|[-@:])")
@@ -74,6 +76,8 @@ def candidates(model: str, provider: str, relatives: tuple[str, ...] = ()) -> It
     forms = [(name, "")]
     if path := _PATH.fullmatch(name):
         forms.append((path.group(1), "path"))
+    if resource := _ARN.fullmatch(name):
+        forms.append((resource.group(1), "path"))
     if short := _without_vendor(name, provider, relatives):
         forms.append((short, "vendor_prefix"))
     if provider == "openrouter" and name.endswith(":beta"):  # OpenRouter's self-moderated variant, at the same price

@@ -95,10 +95,18 @@ class Pricer:
         region: str | None = None,
         attributes: Mapping[str, object] | None = None,
     ) -> Price:
-        """Price one request that started `at` (aware). Bad usage is `Unpriced`; a naive `at` raises `ValueError`."""
+        """
+        Price one request that started `at` (aware). Bad usage is `Unpriced`; a naive `at` raises `ValueError`.
+
+        The usage is taken as all that is billed: a count that is `None` is not billed here, as the output of an
+        embedding is not. Only reasoning without the output that contains it says that something is missing: the price
+        is then `partial`, `output_unknown`. (What a span leaves out, the meter judges: it knows who wrote the span.)
+        """
         offset = at.utcoffset()
         if offset is None:
-            raise ValueError(f"at={at!r} has no time zone, and rates change at UTC instants; use datetime.now(UTC)")
+            raise ValueError(
+                f"at={at.isoformat()} has no time zone, and rates change at UTC instants; use datetime.now(UTC)"
+            )
         since = at - _EPOCH
         key = (provider, model, service_tier, batch, speed, region, self._attributes(attributes))
         return self._price(key, usage, since.days * 86400 + since.seconds)

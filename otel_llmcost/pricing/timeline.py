@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress, pairwise
 from operator import mul
 from typing import Final
@@ -22,6 +22,7 @@ from otel_llmcost.pricing.compiled import (
     invalid_counts,
     round_half_even,
     share_out,
+    without_lone_reasoning,
 )
 from otel_llmcost.pricing.content import CALL_COUNTS, rate_content
 from otel_llmcost.pricing.layers import Quote, Resolution
@@ -30,6 +31,7 @@ __all__ = ["Charge", "Hours", "Timeline", "minute_of_week", "unusable"]
 
 _WEEK: Final = 7 * 1440
 _TOKENS: Final = tuple(i for i, name in enumerate(COUNTS) if name.endswith("_tokens") and name != "reasoning_tokens")
+_OUTPUT: Final = COUNTS.index("output_tokens")
 _CALLS: Final = tuple(i for i, name in enumerate(COUNTS) if name in CALL_COUNTS)
 _COUNT_TYPES: Final = frozenset({int, type(None)})
 _NO_USAGE: Final = Unpriced(
@@ -46,7 +48,7 @@ def minute_of_week(seconds: int) -> int:
 def unusable(counts: tuple[object, ...]) -> Unpriced | None:
     """Give the reason why counts cannot be priced at all, whatever the rate."""
     if problem := invalid_counts(counts):
-        return Unpriced(reason="invalid_usage", detail=f"{problem} is not a count: a whole number from 0 to 2**53-1.")
+        return Unpriced(reason="invalid_usage", detail=problem)
     if all(counts[i] is None for i in _TOKENS) and not any(counts[i] for i in _CALLS):
         return _NO_USAGE
     return None
@@ -69,12 +71,21 @@ class Charge:
                 return unusable(counts) or _NO_USAGE
         if counts.count(None) + len(positive) != len(counts) and not _COUNT_TYPES.issuperset(map(type, counts)):
             return unusable(counts) or _NO_USAGE  # False, 0.0 and "" are zeros, but not counts
-        if rate.reasoning_apart and (problem := invalid_counts(counts, reasoning_apart=True)):
-            return Unpriced(reason="invalid_usage", detail=problem)
-        if (not positive or (counts[-1] and len(positive) == 1)) and (unknown := unusable(counts)):
-            return unknown  # nothing, or reasoning without the output that contains it
+        if not positive and (unknown := unusable(counts)):
+            return unknown
+        if counts[-1] and counts[-1] > (counts[_OUTPUT] or 0):
+            return self._odd_reasoning(counts)
         tier = rate.tiers[0] if len(rate.tiers) == 1 else rate.tier(counts)
         return self._priced(tier, counts, tuple(map(mul, positive, compress(tier.coefficients, counts))))
+
+    def _odd_reasoning(self, counts: Counts) -> Priced | Unpriced:
+        """Answer for reasoning above its output: a lower bound where the output is unknown, else a wrong count."""
+        if unknown := unusable(counts):
+            return unknown
+        answer = self.price(without_lone_reasoning(counts))
+        if isinstance(answer, Unpriced):
+            return answer
+        return replace(answer, status="partial", reason=answer.reason or "output_unknown")
 
     def _priced(self, tier: CompiledTier, counts: Counts, costs: tuple[int, ...]) -> Priced | Unpriced:
         rate = self.rate

@@ -12,7 +12,7 @@ from decimal import Decimal
 import pytest
 
 from otel_llmcost.model import ModelCall, Priced, Unpriced, Usage
-from otel_llmcost.pricing import Pricer
+from otel_llmcost.pricing import Pricer, arithmetic
 from otel_llmcost.pricing.loading import Loading
 from otel_llmcost.providers import PROVIDERS, normalise_provider, published_id
 from otel_llmcost.settings import Settings
@@ -65,6 +65,7 @@ def test_every_published_provider_can_be_asked_for():
         ("google", "publishers/google/models/gemini-2.5-pro-preview-05-06", "path"),
         ("aws", "apac.anthropic.claude-sonnet-4-20250514-v1:0", "snapshot"),
         ("aws", "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-3-haiku-20240307-v1:0", "region_prefix"),
+        ("aws", "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-sonnet-4-20250514-v1:0", "path"),
         ("azure", "gpt-4.1", "exact"),
         ("litellm", "anthropic/claude-sonnet-4", "alias"),
         ("anthropic", "claude-2.1", "alias"),
@@ -164,6 +165,79 @@ def test_unknown_is_not_zero(usage, outcome):
     answer = price("openai", "gpt-5.4-mini", usage)
 
     assert outcome in (answer.status, answer.reason)
+
+
+@pytest.mark.parametrize(("provider", "model"), [("openai", "gpt-5.4-mini"), ("perplexity", "sonar-deep-research")])
+def test_reasoning_without_its_output_is_a_lower_bound(provider, model):
+    """
+    Reasoning whose output nobody reported makes the price a lower bound, and its arithmetic the sum of what is known.
+    """
+    usage = Usage(input_tokens=8_000, reasoning_tokens=400)
+    answer = price(provider, model, usage)
+
+    assert (answer.status, answer.reason, answer.missing_rates) == ("partial", "output_unknown", ())
+    assert answer.cost_usd == price(provider, model, Usage(input_tokens=8_000)).cost_usd
+    assert answer.cost_usd == sum(line.cost_usd for line in arithmetic(answer.rate.content, usage))
+
+
+@pytest.mark.parametrize("model", ["gpt-5.4-mini", "nothing"])
+def test_reasoning_above_its_output_is_a_wrong_count(model):
+    """
+    More reasoning than the output that contains it is invalid usage with both counts named, whatever the model.
+    """
+    answer = price("openai", model, Usage(input_tokens=8_000, output_tokens=300, reasoning_tokens=400))
+
+    assert isinstance(answer, Unpriced)
+    assert answer.reason == "invalid_usage"
+    assert answer.detail == "reasoning_tokens=400 is more than output_tokens=300, which contains it."
+
+
+@pytest.mark.parametrize("usage", [Usage(input_tokens=8_000), Usage(output_tokens=5), Usage(web_search_calls=1)])
+def test_a_count_that_is_not_given_is_not_billed(usage):
+    """
+    Usage that a caller states is all that is billed: an embedding has no output, and its price is exact.
+    """
+    assert price("openai", "gpt-5.4-mini", usage).status == "priced"
+
+
+@pytest.mark.parametrize("value", [10**5000, [10**5000], "x" * 10_000], ids=["integer", "list", "text"])
+def test_a_message_about_a_wrong_count_is_bounded(value):
+    """
+    A count that no message can hold is refused like any other, in a message of bounded length.
+    """
+    answer = price("openai", "gpt-5.4-mini", Usage(input_tokens=value))
+
+    assert isinstance(answer, Unpriced)
+    assert answer.reason == "invalid_usage"
+    assert len(answer.detail) < 200
+
+
+@pytest.mark.parametrize(
+    ("model", "usd"),
+    [
+        ("arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-sonnet-4-20250514-v1:0", "0.042"),
+        ("arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.anthropic.claude-sonnet-4-20250514-v1:0", None),
+    ],
+)
+def test_an_arn_costs_what_its_model_costs(model, usd):
+    """
+    The ARN of a foundation model or of a system inference profile is priced as the name at its end.
+    """
+    usage = Usage(input_tokens=8_000, output_tokens=1_200)
+    answer = price("bedrock", model, usage)
+
+    assert isinstance(answer, Priced)
+    assert answer.cost_usd == price("bedrock", model.rpartition("/")[2], usage).cost_usd
+    assert usd is None or answer.cost_usd == Decimal(usd)
+
+
+def test_messages_name_the_provider_as_rows_do():
+    """
+    Who has no such model is named as rows name it, whatever the price data calls it.
+    """
+    assert "'aws.bedrock'" in price("bedrock", "nothing").detail
+    assert "'gcp.vertex_ai'" in price("vertex", "nothing").detail
+    assert "deployments" in price("azure", "nothing").detail
 
 
 def test_tier_that_served_is_priced_or_named():

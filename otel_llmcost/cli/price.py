@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +13,8 @@ from otel_llmcost.cli._output import Column, print_table
 from otel_llmcost.model import COUNTS, Price, Priced, Unpriced, Usage, picousd_text
 from otel_llmcost.pricing import Pricer
 from otel_llmcost.pricing.arithmetic import Line, arithmetic
-from otel_llmcost.pricing.json_lines import MAX_LINE_BYTES, as_json, price_lines
+from otel_llmcost.pricing.instants import read_instant
+from otel_llmcost.pricing.json_lines import MAX_LINE_BYTES, as_json, as_text, price_lines
 from otel_llmcost.settings import Settings
 
 __all__ = ["price"]
@@ -37,10 +37,9 @@ def _moment(_ctx: click.Context, _param: click.Parameter, text: str | None) -> d
     if text is None:
         return datetime.now(UTC)
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is not an ISO time; write 2026-11-01T12:00:00Z") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return read_instant(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def _attributes(_ctx: click.Context, _param: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
@@ -49,12 +48,18 @@ def _attributes(_ctx: click.Context, _param: click.Parameter, pairs: tuple[str, 
     return {key: value for key, _, value in (pair.partition("=") for pair in pairs)}
 
 
-@click.command(epilog="Times without an offset are UTC. Every price is a list price unless a rate card says otherwise.")
+@click.command(
+    epilog="A date is its midnight in UTC; a time needs its offset. Every price is a list price unless a rate card says otherwise."
+)
 @click.argument("source", required=False, type=click.Choice(["-"]))
 @click.option("--provider", help="As your spans write it: openai, anthropic, aws.bedrock, …")
 @click.option("--model", help="The model that answered.")
 @_counts
-@click.option("--at", callback=_moment, help="When the request started (ISO time). Default: now.")
+@click.option(
+    "--at",
+    callback=_moment,
+    help="When the request started: 2026-11-01 (midnight UTC) or 2026-11-01T12:00:00Z. Default: now.",
+)
 @click.option("--service-tier", help="The tier that served it: flex, priority, …")
 @click.option("--batch", is_flag=True, help="It went through a batch API.")
 @click.option("--speed", help="fast, where the provider sells it.")
@@ -84,7 +89,7 @@ def price(ctx: click.Context, /, source: str | None, cards: tuple[Path, ...], fo
     usage = Usage(**{count: request.pop(count) for count in COUNTS})
     answer = pricer.price(usage=usage, **request)
     if form == "json":
-        click.echo(json.dumps(as_json(answer, usage), ensure_ascii=False))
+        click.echo(as_text(as_json(answer, usage)))
     else:
         _show(answer, usage)
     ctx.exit(1 if isinstance(answer, Unpriced) else 0)
@@ -94,7 +99,7 @@ def _stream(pricer: Pricer, stream: IO[bytes]) -> int:
     failed = False
     for answer in price_lines(pricer, _lines(stream)):
         failed |= "error" in answer
-        click.echo(json.dumps(answer, ensure_ascii=False, default=str))
+        click.echo(as_text(answer))
     return int(failed)
 
 
@@ -147,3 +152,5 @@ def _facts(answer: Priced, lines: list[Line]) -> Iterator[tuple[str, str]]:
         yield "list", f"{picousd_text(answer.list_cost_picousd)} USD before your contract"
     if answer.missing_rates:
         yield "partial", f"{answer.reason}: no rate for {', '.join(answer.missing_rates)}"
+    elif answer.reason == "output_unknown":
+        yield "partial", "output_unknown: there was reasoning, but not the output that contains it"

@@ -80,9 +80,14 @@ def check(ctx: click.Context, files: tuple[Path, ...]) -> None:
             click.echo(str(error), err=True)
         else:
             click.echo(
-                f"{file}: ok, {card.source} {card.version}, {len(card.rates)} rates, {len(card.factors)} factors"
+                f"{file}: ok, {card.source} {card.version}, {_counted(len(card.rates), 'rate')}, "
+                f"{_counted(len(card.factors), 'discount or uplift', 'discounts and uplifts')}"
             )
     ctx.exit(int(failed))
+
+
+def _counted(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def _as_json(row: RateRow) -> dict[str, object]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
@@ -19,6 +18,7 @@ from typing import Final
 import yaml
 
 from otel_llmcost.errors import RateCardError
+from otel_llmcost.pricing.instants import read_instant
 
 __all__ = ["MAX_BYTES", "Node", "parse", "read"]
 
@@ -96,13 +96,9 @@ class Node:
         """Read an instant as Unix seconds: a date is its midnight in UTC, a time must carry its offset."""
         text = self.text()
         try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            raise self.error(f"{text!r} is not an instant; write 2026-08-16 or 2026-08-16T16:00:00Z") from None
-        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-            moment = moment.replace(tzinfo=UTC)
-        if moment.tzinfo is None:
-            raise self.error(f"{text!r} has no time zone; write {text}Z for UTC")
+            moment = read_instant(text)
+        except ValueError as error:
+            raise self.error(str(error)) from None
         if moment.microsecond:
             raise self.error(f"{text!r} has a fraction of a second; write whole seconds")
         return int(moment.timestamp())

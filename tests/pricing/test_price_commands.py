@@ -50,6 +50,7 @@ def test_partial_is_a_lower_bound():
 
     assert "at least 0.00075" in result.output
     assert "no_tool_rate" in result.output
+    assert "output_unknown" in run("price", *REQUEST, "--input", "1000", "--reasoning", "400").output
 
 
 @pytest.mark.parametrize(
@@ -114,6 +115,75 @@ def test_json_lines_all_good_exit_0():
     assert run("price", "-", stdin=line() + "\n" + line(model="gpt-99")).exit_code == 0
 
 
+def answer_to(*lines: str) -> list[dict[str, object]]:
+    """What `price -` prints for these lines."""
+    return [json.loads(text) for text in run("price", "-", stdin="\n".join(lines)).stdout.splitlines()]
+
+
+def test_text_that_utf8_cannot_hold_stops_nobody():
+    """
+    Half a surrogate pair in an id is replaced in its answer, and every line is priced.
+    """
+    half = line(id="HALF").replace("HALF", "\\ud800")
+    odd, good = answer_to(half, line(id="b"))
+
+    assert (odd["id"], odd["cost_usd"]) == ("\ufffd", "0.01155")
+    assert (good["id"], good["cost_usd"]) == ("b", "0.01155")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (line(usage=0), "usage is 0: not an object"),
+        (line(usage=[]), "usage is []: not an object"),
+        (line(attributes=""), 'attributes is "": not an object'),
+        (line(id={"a": 1}), "id is not a text or a number"),
+        (line(timestamp="2026-11-01T00:00:00"), "has no time zone; write 2026-11-01T00:00:00Z"),
+        (line(timestamp="noon"), "is not an instant"),
+        (line(usage={"batch": "yes"}), 'usage.batch is "yes": not true or false'),
+        (line(usage={"speed": 1.5}), "usage.speed is 1.5: not a text"),
+        (line(usage={"tokens": 1}), 'unknown usage "tokens"'),
+        (line().replace('"provider"', '"id"'), '"id" is written twice'),
+        (line().replace('"output_tokens"', '"input_tokens"'), '"input_tokens" is written twice'),
+        (line().replace("8000", "8" * 500), "500 digits"),
+        ("[" * 100_000, "nested too deeply"),
+        ("{broken", "the line is not JSON"),
+    ],
+    ids=range(14),
+)
+def test_a_line_that_cannot_be_read_says_so_in_plain_words(text, words):
+    """
+    What is wrong with a line is said in the words of JSON, and the next line is priced.
+    """
+    wrong, good = answer_to(text, line(id="b"))
+
+    assert words in wrong["error"]
+    assert (good["id"], good["cost_usd"]) == ("b", "0.01155")
+
+
+@pytest.mark.parametrize(("count", "words"), [(8000.0, "8000.0"), (True, "true"), ("7", '"7"'), ([1], "[1]")])
+def test_a_wrong_count_is_shown_as_the_line_wrote_it(count, words):
+    """
+    A count that is none is unpriced, and shown as JSON writes it, not as Python does.
+    """
+    (answer,) = answer_to(line(usage={"input_tokens": count}))
+
+    assert answer["reason"] == "invalid_usage"
+    assert answer["detail"].startswith(f"input_tokens is {words}: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "code"), [("2026-11-01", 0), ("2026-11-01T00:00:00+02:00", 0), ("2026-11-01T00:00:00", 2)]
+)
+def test_times_follow_one_rule(text, code):
+    """
+    On the command line as in JSON lines a date is its midnight in UTC, and a time without an offset is refused.
+    """
+    assert run("price", *REQUEST, "--input", "1", "--at", text).exit_code == code
+    assert run("rates", *REQUEST, "--at", text).exit_code == code
+    assert ("error" in answer_to(line(timestamp=text))[0]) == (code == 2)
+
+
 def test_numbers_are_read_exactly():
     """
     A count that is no whole number is refused with its own digits, never rounded through a float.
@@ -166,3 +236,4 @@ def test_rates_check(tmp_path):
 
     assert (passed.exit_code, failed.exit_code) == (0, 1)
     assert f"{bad}:5: unknown key 'fee'" in failed.output
+    assert ", 1 rate, 0 discounts and uplifts" in passed.output

@@ -12,8 +12,7 @@ from __future__ import annotations
 import os
 import time
 import weakref
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -114,29 +113,28 @@ class ClickHouseSpanExporter(SpanExporter):
         return tuple(refused)
 
     def _write_request(self, request: Request) -> bool:
-        with self._refusals() as accepted:
+        try:
             self._write_rate(request)
             self._append("llm_requests", month_of(request.span.start_unix_ns), encode_row(request_row(request)))
-        return bool(accepted)
+        except JournalError as error:
+            return self._refuse(error)
+        return True
 
     def _write_moves(self, moves: Sequence[Adjustment]) -> bool:
-        with self._refusals() as accepted:
+        try:
             for move in moves:
                 self._write_rate(move.request)
             # All in one write, also where they belong to two months: half a move would cost money.
             month = month_of(moves[0].request.span.start_unix_ns)
             self._append("llm_adjustments", month, *(encode_row(adjustment_row(move)) for move in moves))
-        return bool(accepted)
-
-    @contextmanager
-    def _refusals(self) -> Iterator[list[bool]]:
-        accepted: list[bool] = []
-        try:
-            yield accepted
-            accepted.append(True)
         except JournalError as error:
-            COUNTERS.add("exporter.rows_refused")
-            self._maintenance.complain(error)
+            return self._refuse(error)
+        return True
+
+    def _refuse(self, error: JournalError) -> bool:
+        COUNTERS.add("exporter.rows_refused")
+        self._maintenance.complain(error)
+        return False
 
     @fenced("export", otherwise=SpanExportResult.FAILURE)
     def export(self, spans_to_export: Sequence[ReadableSpan]) -> SpanExportResult:

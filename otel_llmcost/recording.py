@@ -59,12 +59,17 @@ def record_request(
         exporter: where it goes; default: the only one of this process.
 
     Raises:
+        TypeError: a name is not text.
         ValueError: `at` has no time zone.
         SettingsError: no exporter, or more than one, and none was named.
         JournalError: the row could not be journaled.
     """
     exporter = exporter or only_exporter()
     body = read_response(response or {})
+    _check_texts(
+        provider=provider, model=model, operation=operation, response_id=response_id, service_tier=service_tier
+    )
+    _check_texts(speed=speed, region=region, error_type=error_type)
     call = ModelCall(
         dialect="record_request",
         kind="request",
@@ -108,6 +113,12 @@ def record_outcome(
         action=action, action_id=action_id, value_usd=value_usd, start_unix_ns=at_ns, customer_id=customer_id
     )
     (exporter or only_exporter()).append("llm_outcomes", at_ns, row)
+
+
+def _check_texts(**named: object) -> None:
+    for name, value in named.items():
+        if not isinstance(value, str):
+            raise TypeError(f"record_request({name}=…) takes text, not {type(value).__name__}")
 
 
 def _record(exporter: ClickHouseSpanExporter, call: ModelCall, start_ns: int, end_ns: int) -> Price:

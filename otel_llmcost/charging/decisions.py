@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeAlias, TypeVar
@@ -65,14 +65,14 @@ class Charging:
     def restart(self) -> None:
         """Forget everything: a forked child starts with none of its parent's requests."""
         self._lock = threading.Lock()
-        self._nodes: dict[SpanKey, Node] = {}
-        self._below: dict[SpanKey, deque[Node]] = {}
-        self._by_id: dict[str, deque[Node]] = {}
-        self._with_id: dict[Totals, deque[Node]] = {}
-        self._without_id: dict[Totals, deque[Node]] = {}
-        self._failures: dict[str, deque[Node]] = {}
-        self._streams: dict[tuple[str, str], deque[Node]] = {}
-        self._families: dict[SpanKey, deque[Node]] = {}
+        self._nodes: OrderedDict[SpanKey, Node] = OrderedDict()
+        self._below: dict[SpanKey, list[Node]] = {}
+        self._by_id: dict[str, list[Node]] = {}
+        self._with_id: dict[Totals, list[Node]] = {}
+        self._without_id: dict[Totals, list[Node]] = {}
+        self._failures: dict[str, list[Node]] = {}
+        self._streams: dict[tuple[str, str], list[Node]] = {}
+        self._families: dict[SpanKey, list[Node]] = {}
         self._failed_under: dict[SpanKey, bool] = {}
 
     def decide(
@@ -322,13 +322,13 @@ class Charging:
 
     def _remember(self, node: Node) -> None:
         while len(self._nodes) >= self._max:
-            self._forget(self._nodes.pop(next(iter(self._nodes))))
+            self._forget(self._nodes.popitem(last=False)[1])
         self._nodes[node.key] = node
         self._index_chain(node)
         for table, key in self._places(node):
             _append(table, key, node)
 
-    def _places(self, node: Node) -> Iterator[tuple[dict[Any, deque[Node]], object]]:
+    def _places(self, node: Node) -> Iterator[tuple[dict[Any, list[Node]], object]]:
         """Where a request span is looked up, besides its key and its ancestors."""
         if node.call.kind != "request":
             return
@@ -404,14 +404,14 @@ def _adjust(request: Request, sign: int, row: SpanKey, reason: str) -> Adjustmen
     return Adjustment(request=request, sign=1 if sign > 0 else -1, of_trace_id=row[0], of_span_id=row[1], reason=reason)
 
 
-def _append(table: dict[K, deque[Node]], key: K, node: Node, *, most: int = _KEPT) -> None:
-    held = table.get(key)
-    if held is None:
-        held = table[key] = deque(maxlen=most)
+def _append(table: dict[K, list[Node]], key: K, node: Node, *, most: int = _KEPT) -> None:
+    held = table.setdefault(key, [])
+    if len(held) >= most:
+        del held[0]
     held.append(node)
 
 
-def _remove(table: dict[K, deque[Node]], key: K, node: Node) -> None:
+def _remove(table: dict[K, list[Node]], key: K, node: Node) -> None:
     held = table.get(key)
     if held is None:
         return

@@ -155,8 +155,6 @@ _PARTS: Final[Mapping[str, tuple[str | None, str]]] = {
 """Count -> where its tokens are when an emitter does not show it, and the gap that says so."""
 
 _KNOWN: Final[Mapping[str, str]] = {
-    "openai, OpenInference": "a failed span names no model, so that what follows looks like a fallback",
-    "langchain over openai, OpenInference": "two failed spans beside each other, without ids and totals, are two rows",
     "litellm": "both tries are written on the application's one span, and the first one's error.type stays there",
 }
 """Stack -> what of its failures and retries is known to be wrong."""

@@ -1,0 +1,135 @@
+"""Requests that have no span."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from otel_llmcost import ClickHouseSpanExporter, Settings, Usage, attributed, record_outcome, record_request
+from otel_llmcost.errors import SettingsError
+from tests.test_processor import rows
+
+AT = datetime(2026, 11, 1, 12, tzinfo=UTC)
+USAGE = Usage(input_tokens=8_000, cached_input_tokens=2_000, output_tokens=1_200)
+
+
+@pytest.fixture(name="exporter")
+def _exporter(tmp_path):
+    exporter = ClickHouseSpanExporter(settings=Settings(dsn=f"chdb://{tmp_path}/ledger"))
+    yield exporter
+    exporter.shutdown()
+
+
+def test_a_request_is_priced_owned_and_journaled(exporter):
+    """
+    A recorded request has its cost, its owner and the instant that selects its rate.
+    """
+    with attributed(team="search", customer_id="acme"):
+        price = record_request(provider="openai", model="gpt-5.4-mini", usage=USAGE, at=AT, exporter=exporter)
+    (row,) = rows(exporter)
+
+    assert (str(price.cost_usd), row["cost_usd"]) == ("0.01155", "0.01155")
+    assert (row["team"], row["customer_id"], row["timestamp"]) == ("search", "acme", "2026-11-01 12:00:00.000000")
+
+
+@pytest.mark.parametrize(
+    ("body", "cost"),
+    [
+        (
+            {
+                "id": "chatcmpl-1",
+                "object": "chat.completion",
+                "model": "gpt-5.4-mini",
+                "usage": {
+                    "prompt_tokens": 10_000,
+                    "completion_tokens": 1_200,
+                    "prompt_tokens_details": {"cached_tokens": 2_000},
+                },
+            },
+            "0.01155",
+        ),
+        (
+            {
+                "id": "msg_1",
+                "type": "message",
+                "model": "claude-sonnet-4-20250514",
+                "usage": {"input_tokens": 8_000, "output_tokens": 1_200},
+            },
+            "0.042",
+        ),
+    ],
+    ids=["openai", "anthropic"],
+)
+def test_a_response_body_says_what_was_used(exporter, body, cost):
+    """
+    Model, usage and id are read from a provider's own body, by the provider's own rule for cached input.
+    """
+    provider = "openai" if "object" in body else "anthropic"
+    record_request(provider=provider, response=body, at=AT, exporter=exporter)
+    (row,) = rows(exporter)
+
+    assert (row["cost_usd"], row["response_id"]) == (cost, body["id"])
+
+
+def test_a_file_that_is_recorded_twice_has_the_same_keys(tmp_path):
+    """
+    A response id makes the row's key, so that two runs over one file can be told apart from two requests.
+    """
+    keys = []
+    for run in ("first", "second"):
+        exporter = ClickHouseSpanExporter(settings=Settings(dsn=f"chdb://{tmp_path}/{run}"))
+        record_request(
+            provider="openai", model="gpt-5.4-mini", usage=USAGE, response_id="r-1", at=AT, exporter=exporter
+        )
+        keys += [(row["trace_id"], row["span_id"]) for row in rows(exporter)]
+        exporter.shutdown()
+
+    assert keys[0] == keys[1]
+
+
+def test_an_answer_that_nobody_counted_is_a_lower_bound(exporter):
+    """
+    A chat without output tokens is no exact cost.
+    """
+    record_request(provider="openai", model="gpt-5.4-mini", usage=Usage(input_tokens=8_000), at=AT, exporter=exporter)
+    (row,) = rows(exporter)
+
+    assert (row["price_status"], row["reason"], row["cost_usd"]) == ("partial", "output_unknown", "0.006")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"at": datetime(2026, 11, 1)}, ValueError),  # noqa: DTZ001  # the mistake under test
+        ({"model": ["gpt-5.4-mini"]}, TypeError),
+    ],
+)
+def test_wrong_arguments_are_named(exporter, wrong, error):
+    """
+    A naive instant or a name that is no text is an error that names the argument; nothing is journaled.
+    """
+    arguments = {"provider": "openai", "model": "gpt-5.4-mini", "usage": USAGE, "exporter": exporter} | wrong
+    with pytest.raises(error, match=next(iter(wrong))):
+        record_request(**arguments)
+
+    assert rows(exporter) == []
+
+
+def test_without_an_exporter_the_error_says_what_to_do():
+    """
+    Nothing is recorded into nowhere.
+    """
+    with pytest.raises(SettingsError, match="exporter="):
+        record_request(provider="openai", model="gpt-5.4-mini", usage=USAGE)
+
+
+def test_an_outcome_is_journaled(exporter):
+    """
+    What a business action was worth becomes a row of its own table, exactly.
+    """
+    record_outcome(action="ticket", action_id="t-1", value_usd=Decimal("4.20"), at=AT, exporter=exporter)
+    (row,) = rows(exporter, "llm_outcomes")
+
+    assert (row["action"], Decimal(row["value_usd"])) == ("ticket", Decimal("4.2"))

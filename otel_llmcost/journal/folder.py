@@ -101,9 +101,14 @@ class Backlog:
 
 
 def prepare(directory: Path) -> None:
-    """Make the folder (0700) if it is missing. Raises `JournalError` if others could read or write our rows."""
+    """
+    Make the folder and the one that it is in (0700) if they are missing.
+
+    Raises `JournalError` if others could read or write our rows.
+    """
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, exist_ok=True)
         status = directory.stat()
     except OSError as error:
         raise JournalError(

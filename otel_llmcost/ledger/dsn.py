@@ -19,6 +19,7 @@ from typing import Final, Literal
 from urllib.parse import parse_qsl, unquote
 
 from otel_llmcost.errors import SettingsError
+from otel_llmcost.ledger.identity import ledger_id
 from otel_llmcost.settings import Settings, state_dir
 
 __all__ = ["DEFAULT_DATABASE", "MEMORY", "Dsn", "parse_dsn"]
@@ -60,16 +61,17 @@ class Dsn:
         """
         Sixteen hex digits that name this ledger in paths: the same for every user, password and option.
 
-        A journal must follow its ledger when a password is rotated, and hold nothing of the secret.
+        A journal must follow its ledger when a password is rotated, and hold nothing of the secret. An embedded ledger
+        has its name in its folder, which is read here and made if it is missing: raises `SettingsError` if it cannot be.
         """
-        place = (
-            f"chdb\0{self.path}" if self.kind == "chdb" else f"http\0{self.host.lower()}\0{self.port}\0{self.database}"
-        )
+        if self.path is not None:
+            return ledger_id(self.path)
+        place = "chdb\0None" if self.kind == "chdb" else f"http\0{self.host.lower()}\0{self.port}\0{self.database}"
         return hashlib.sha256(place.encode()).hexdigest()[:16]
 
     def journal_dir(self, settings: Settings) -> Path:
         """
-        Give the folder where rows wait for this ledger.
+        Give the folder where rows wait for this ledger; looks at the embedded ledger's folder if the settings name one.
 
         Raises `SettingsError` for an engine in memory without `OTEL_LLMCOST_JOURNAL_DIR`: such rows have no home.
         """

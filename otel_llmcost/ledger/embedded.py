@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from otel_llmcost.errors import LedgerBusy, LedgerUnavailable, MissingExtra, SettingsError
 
@@ -21,14 +22,26 @@ if TYPE_CHECKING:
 __all__ = ["OwnerLock", "open_engine"]
 
 
+_FORK: Final = threading.RLock()
+"""Held while a lock is taken or given up, and across a fork: no fork falls between opening a file and knowing it."""
+_HELD: set[OwnerLock] = set()
+"""What a forked child must not keep: a flock lives as long as any copy of its descriptor."""
+
+
 class OwnerLock:
     """
     The right to open the engine of one folder, held until `release` or the end of the process, kill -9 included.
 
-    Raises `LedgerBusy`, naming the owner's process id, and `SettingsError` when the folder cannot be used.
+    A forked child does not hold it. Raises `LedgerBusy`, naming the owner's process id, and `SettingsError` when the
+    folder cannot be used.
     """
 
     def __init__(self, folder: Path) -> None:
+        with _FORK:
+            self._take(folder)
+            _HELD.add(self)
+
+    def _take(self, folder: Path) -> None:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file = os.open(folder / "owner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -47,8 +60,22 @@ class OwnerLock:
         os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
-        """Give the folder free for the next owner."""
-        os.close(self._file)
+        """Give the folder free for the next owner, whoever else has a copy of the descriptor. May be called twice."""
+        with _FORK:
+            if self in _HELD:
+                _HELD.remove(self)
+                fcntl.flock(self._file, fcntl.LOCK_UN)
+                os.close(self._file)
+
+
+def _after_fork_in_child() -> None:
+    for lock in _HELD:
+        os.close(lock._file)  # without unlocking: the lock is the parent's
+    _HELD.clear()
+    _FORK.release()
+
+
+os.register_at_fork(before=_FORK.acquire, after_in_parent=_FORK.release, after_in_child=_after_fork_in_child)
 
 
 def open_engine(folder: Path | None) -> Client:
@@ -60,6 +87,8 @@ def open_engine(folder: Path | None) -> Client:
 
     path = ":memory:" if folder is None else str(folder / "engine")
     try:
+        if folder is not None:
+            (folder / "engine").mkdir(mode=0o700, exist_ok=True)
         return get_client(interface="chdb", path=path, tz_mode="aware", show_clickhouse_errors="scrub")
-    except Error as error:
+    except (Error, OSError) as error:
         raise LedgerUnavailable(f"the engine could not open {path}: {error}") from error

@@ -9,7 +9,7 @@ from typing import Final
 
 from otel_llmcost.doctor.finding import Finding
 from otel_llmcost.errors import JournalError
-from otel_llmcost.journal import Backlog, backlog
+from otel_llmcost.journal import Backlog, backlog, leftovers
 from otel_llmcost.journal.folder import folder_bytes, prepare
 from otel_llmcost.ledger import Dsn
 from otel_llmcost.settings import Settings
@@ -23,8 +23,13 @@ _MIB: Final = 1 << 20
 
 
 def journal_findings(place: Dsn, settings: Settings) -> Iterator[Finding]:
-    """Look at the journal of a ledger, without taking a lock and without making anything."""
+    """Look at the journal of a ledger, without taking a lock and without making anything that it is in."""
+    if place.path is not None and not place.path.exists():
+        yield from _disk(settings.journal_dir or place.path, settings)
+        yield Finding(severity="ok", subject="journal", what=f"{place} is not there yet: nothing waits")
+        return
     directory = place.journal_dir(settings)
+    yield from _privacy(place)
     yield from _disk(directory, settings)
     if not directory.exists():
         yield Finding(severity="ok", subject="journal", what=f"{directory} is not there yet: nothing waits")
@@ -36,12 +41,25 @@ def journal_findings(place: Dsn, settings: Settings) -> Iterator[Finding]:
         return
     waits = backlog(directory)
     yield _backlog(waits, directory, place, settings)
+    for reason in leftovers(directory, place.fingerprint).reasons(directory):
+        fix = "Do as it says: the rows in them are in no report."
+        yield Finding(severity="problem", subject="journal", what=reason, fix=fix)
     if waits.quarantined:
         yield Finding(
             severity="problem",
             subject="quarantine",
             what=f"segments that could not be shipped, and are in no report: {waits.quarantined}, in {directory / 'quarantine'}",
             fix="Read the .reason beside each; when its cause is gone, move the file back into the journal's folder.",
+        )
+
+
+def _privacy(place: Dsn) -> Iterator[Finding]:
+    if place.path is not None and place.path.stat().st_mode & 0o007:
+        yield Finding(
+            severity="warning",
+            subject="ledger",
+            what=f"{place.path} is open to every user of this machine: owners and costs are in it",
+            fix=f"chmod 700 {place.path}",
         )
 
 

@@ -7,6 +7,7 @@ exactly one segment, a segment is in exactly one process's hands, and a segment 
 
 from otel_llmcost.journal.adoption import Segment, adopt, waiting
 from otel_llmcost.journal.folder import Backlog, backlog, segment_names
+from otel_llmcost.journal.leftovers import Leftovers, leftovers
 from otel_llmcost.journal.writer import Journal
 
-__all__ = ["Backlog", "Journal", "Segment", "adopt", "backlog", "segment_names", "waiting"]
+__all__ = ["Backlog", "Journal", "Leftovers", "Segment", "adopt", "backlog", "leftovers", "segment_names", "waiting"]

@@ -17,12 +17,14 @@ from zlib import crc32
 __all__ = [
     "FORMAT_VERSION",
     "HEAD",
+    "MAX_HEADER_BYTES",
     "MAX_ROW_BYTES",
     "MAX_SEGMENT_BYTES",
     "Header",
     "Rows",
     "frame",
     "read",
+    "read_header",
     "row_prefix",
 ]
 
@@ -34,7 +36,7 @@ MAX_SEGMENT_BYTES: Final = 1 << 28
 HEAD: Final = struct.Struct("<II")
 """Length of the payload and its crc32."""
 _MAGIC: Final = "otel-llmcost journal"
-_MAX_HEADER_BYTES: Final = 4096
+MAX_HEADER_BYTES: Final = 4096
 _ROW_START: Final = b'{"batch_id":"'
 _PREFIX_BYTES: Final = len(_ROW_START) + 36 + len(b'",')
 
@@ -91,7 +93,7 @@ def rebatch(record: bytes, batch_id: str) -> bytes:
 
 def read(data: bytes) -> Rows:
     """Read a whole segment; never raises on any bytes."""
-    header = _read_header(data)
+    header = read_header(data)
     records: list[bytes] = []
     damaged: list[tuple[int, int]] = []
     position = _read_run(data, (_record_end(data, 0) if header else None) or 0, records)
@@ -119,9 +121,10 @@ def _read_run(data: bytes, position: int, records: list[bytes]) -> int:
     return position
 
 
-def _read_header(data: bytes) -> Header | None:
+def read_header(data: bytes) -> Header | None:
+    """Read what a segment says of itself, from its first `MAX_HEADER_BYTES` or more; None if it cannot be trusted."""
     end = _record_end(data, 0)
-    if end is None or end > _MAX_HEADER_BYTES:
+    if end is None or end > MAX_HEADER_BYTES:
         return None
     try:
         fields = json.loads(data[HEAD.size : end])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from otel_llmcost.journal import leftovers
 from otel_llmcost.ledger import Ledger, connect, migrations, parse_dsn
 from otel_llmcost.settings import Settings
 from otel_llmcost.shipper import ship_once
@@ -21,17 +23,40 @@ def open_ledger(settings: Settings, dsn: str | None = None) -> Iterator[Ledger]:
     Open the ledger of a DSN, or of the settings, for as long as the `with` lasts.
 
     An embedded ledger gets its tables by itself; a server's are `otel-llmcost schema apply`'s affair. Rows that could
-    not be shipped are warned about, because the answers lack them. Raises `LedgerBusy` when another process owns the
-    embedded ledger, `SettingsError`, and `LedgerError`.
+    not be shipped are warned about, because the answers lack them, and so is a ledger that is made by asking it. Raises
+    `LedgerBusy` when another process owns the embedded ledger, `SettingsError`, and `LedgerError`.
     """
     place = parse_dsn(dsn or settings.ledger_dsn())
+    is_new = place.path is not None and not any((place.path / name).exists() for name in ("engine", "journal", "id"))
     with connect(place) as ledger:
+        if is_new:
+            _logger.warning(
+                "%s was no ledger: a new, empty one was made there. If that is not the application's, correct --dsn or "
+                "OTEL_LLMCOST_DSN, and remove that folder",
+                place.path,
+            )
         if place.kind == "chdb":
             migrations.apply(ledger)
         if place.path is not None or place.kind == "http":
-            shipped = ship_once(ledger, place.journal_dir(settings), fingerprint=place.fingerprint)
-            if shipped.stopped is not None:
-                _logger.warning(
-                    "%d segments of the journal are not in these answers: %s", shipped.left, shipped.stopped
-                )
+            _ship(ledger, place.journal_dir(settings), place.fingerprint)
         yield ledger
+
+
+def _ship(ledger: Ledger, directory: Path, fingerprint: str) -> None:
+    """Ship what waits, and warn about what is left behind."""
+    shipped = ship_once(ledger, directory, fingerprint=fingerprint)
+    try:
+        left = leftovers(directory, fingerprint)
+    except OSError as error:
+        _logger.warning("rows in the journal %s are not in these answers: %s", directory, shipped.stopped or error)
+        return
+    for reason in left.reasons(directory):
+        _logger.warning("not in these answers: %s", reason)
+    if shipped.stopped is not None:
+        _logger.warning("%d segments of the journal are not in these answers: %s", left.unshipped, shipped.stopped)
+    elif left.unshipped:
+        _logger.warning(
+            "%d segments of the journal are not in these answers: another process has them, or they cannot be read "
+            "(`otel-llmcost doctor`); ask again in a minute",
+            left.unshipped,
+        )

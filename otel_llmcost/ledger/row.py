@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation
 from functools import lru_cache
 from operator import attrgetter
 from typing import Final
@@ -37,13 +37,17 @@ from otel_llmcost.model import (
     picousd_text,
 )
 
-__all__ = ["Row", "adjustment_row", "encode_row", "month_of", "outcome_row", "rate_row", "request_row"]
+__all__ = ["EXACT", "Row", "adjustment_row", "encode_row", "month_of", "outcome_row", "rate_row", "request_row"]
 
 _FIRST_NS: Final = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp()) * 10**9
 _LAST_NS: Final = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()) * 10**9 - 1000
 _MAX_NAME: Final = 256
 _MAX_COST_USD: Final = Decimal(1_000_000)
 _PICOUSD: Final = Decimal("1e-12")
+_MICROUSD: Final = Decimal("1e-6")
+EXACT: Final = Context(prec=80, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero])
+"""Where money is added and rounded: never in the context of the caller's thread, which may have six digits."""
+_SHOWN: Final = 60
 _TEXTS_KEPT: Final = 1024
 
 Row = dict[str, object]
@@ -92,15 +96,22 @@ def rate_row(rate: RateContent) -> Row:
 def outcome_row(
     *, start_unix_ns: int, action: str, action_id: str, value_usd: Decimal, customer_id: str | None = None
 ) -> Row:
-    """Give the row of `llm_outcomes`. Raises `ValueError` when the value is not a sum of money below 1e12 USD."""
-    if not value_usd.is_finite() or abs(value_usd) >= 10**12:
-        raise ValueError(f"value_usd is {value_usd}: a number below 1,000,000,000,000 is needed")
+    """
+    Give the row of `llm_outcomes`.
+
+    Raises `ValueError` when the value is not a sum of money below 1e12 USD, or has more than 6 decimals.
+    """
+    if not value_usd.is_finite() or value_usd.copy_abs() >= 10**12:
+        raise ValueError(f"value_usd is {_shown(value_usd)}: a number below 1,000,000,000,000 is needed")
+    rounded = EXACT.quantize(value_usd, _MICROUSD)
+    if rounded != value_usd:
+        raise ValueError(f"value_usd is {_shown(value_usd)}: at most 6 decimals are stored, so round it to them first")
     return {
         "timestamp": _timestamp(min(max(start_unix_ns, _FIRST_NS), _LAST_NS)),
         "action": action,
         "action_id": action_id,
         "customer_id": customer_id or UNATTRIBUTED,
-        "value_usd": f"{value_usd.quantize(Decimal('1e-6')):f}",
+        "value_usd": f"{rounded:f}",
     }
 
 
@@ -143,6 +154,15 @@ def _second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
+def _shown(value: object) -> str:
+    """Write a value that is not stored, in few words: Python refuses to write integers of thousands of digits."""
+    try:
+        text = str(value) if isinstance(value, Decimal) else repr(value)
+    except ValueError:
+        return "a number of thousands of digits"
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+
+
 def _timestamp(unix_ns: int) -> str:
     seconds, rest = divmod(unix_ns, 10**9)
     return f"{_second(seconds)}.{rest // 1000:06d}"
@@ -151,10 +171,10 @@ def _timestamp(unix_ns: int) -> str:
 def _span_columns(span: SpanView, notes: list[str]) -> Row:
     start, duration = span.start_unix_ns, span.end_unix_ns - span.start_unix_ns
     if not _FIRST_NS <= start <= _LAST_NS:
-        notes.append(f"the span started at {start} ns since 1970, which is outside 2000 to 2099")
+        notes.append(f"the span started at {_shown(start)} ns since 1970, which is outside 2000 to 2099")
         start = min(max(start, _FIRST_NS), _LAST_NS)
     if duration < 0:
-        notes.append(f"the span ended {-duration} ns before it started")
+        notes.append(f"the span ended {_shown(-duration)} ns before it started")
         duration = 0
     row: Row = {
         "timestamp": _timestamp(start),
@@ -238,14 +258,14 @@ def _add_counts(row: Row, counts: tuple[int | None, ...], notes: list[str]) -> N
         if type(count) is int and 0 <= count < MAX_COUNT:
             row[name] = count
         else:
-            notes.append(f"{name}={count!r} is not a count below 2**53")
+            notes.append(f"{name}={_shown(count)} is not a count below 2**53")
 
 
 def _add_provider_cost(row: Row, cost_usd: Decimal, notes: list[str]) -> None:
-    if cost_usd.is_finite() and abs(cost_usd) < _MAX_COST_USD:
-        row["provider_cost_usd"] = f"{cost_usd.quantize(_PICOUSD):f}"
+    if cost_usd.is_finite() and cost_usd.copy_abs() < _MAX_COST_USD:
+        row["provider_cost_usd"] = f"{EXACT.quantize(cost_usd, _PICOUSD):f}"
     else:
-        notes.append(f"the provider's cost {cost_usd} is not below 1,000,000 USD")
+        notes.append(f"the provider's cost {_shown(cost_usd)} is not below 1,000,000 USD")
 
 
 def _add_attempt(row: Row, attempt: Attempt) -> None:
@@ -264,7 +284,7 @@ def _add_price(row: Row, price: Priced, notes: list[str]) -> None:
     if max(abs(cost), abs(list_cost), abs(savings)) >= MAX_COST_PICOUSD:
         row["price_status"] = "unpriced"
         row["reason"] = "invalid_usage"
-        notes.append(f"a cost of {picousd_text(cost)} USD is not below 1,000,000 USD")
+        notes.append(f"a cost of {_shown(Decimal(cost).scaleb(-12, EXACT))} USD is not below 1,000,000 USD")
         return
     row["price_status"] = price.status
     row["cost_usd"] = picousd_text(cost)

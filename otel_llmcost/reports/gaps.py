@@ -15,6 +15,7 @@ from typing import Any, Final, cast
 from otel_llmcost.ledger import Ledger
 from otel_llmcost.model import COUNTS
 from otel_llmcost.pricing.context import STANDARD
+from otel_llmcost.reports.money import add, sum_usd
 from otel_llmcost.reports.period import Period
 
 __all__ = [
@@ -71,12 +72,12 @@ class GapReport:
     @property
     def total_usd(self) -> Decimal:
         """The bill."""
-        return sum((row.cost_usd for row in self.rows), Decimal(0))
+        return sum_usd(row.cost_usd for row in self.rows)
 
     @property
     def complete_usd(self) -> Decimal:
         """The part of it whose spans hide nothing."""
-        return sum((row.cost_usd for row in self.rows if not row.gaps), Decimal(0))
+        return sum_usd(row.cost_usd for row in self.rows if not row.gaps)
 
     def by_gap(self) -> tuple[GapShare, ...]:
         """Give each gap of each instrumentation, most costly first; charges with several gaps are in several."""
@@ -85,12 +86,16 @@ class GapReport:
             for gap in row.gaps:
                 key = (row.scope_name, row.dialect, row.provider, gap)
                 requests, cost_usd = sums.get(key, (0, Decimal(0)))
-                sums[key] = requests + row.requests, cost_usd + row.cost_usd
+                sums[key] = requests + row.requests, add(cost_usd, row.cost_usd)
         shares = [
             GapShare(scope_name=scope, dialect=dialect, provider=provider, gap=gap, requests=requests, cost_usd=cost)
             for (scope, dialect, provider, gap), (requests, cost) in sums.items()
         ]
-        return tuple(sorted(shares, key=lambda share: (-share.cost_usd, share.scope_name, share.provider, share.gap)))
+        return tuple(
+            sorted(
+                shares, key=lambda share: (share.cost_usd.copy_negate(), share.scope_name, share.provider, share.gap)
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

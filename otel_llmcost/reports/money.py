@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, Decimal
+from collections.abc import Iterable
+from decimal import Decimal
+from functools import reduce
 
-__all__ = ["exact_usd", "share", "usd"]
+from otel_llmcost.ledger.row import EXACT
+
+__all__ = ["add", "exact_usd", "share", "sum_usd", "usd"]
 
 _CENT = Decimal("0.01")
+_TENTH = Decimal("0.1")
+
+
+def add(one: Decimal, other: Decimal) -> Decimal:
+    """Add US dollars exactly, whatever the caller's decimal context."""
+    return EXACT.add(one, other)
+
+
+def sum_usd(amounts: Iterable[Decimal]) -> Decimal:
+    """Sum US dollars exactly, whatever the caller's decimal context."""
+    return reduce(EXACT.add, amounts, Decimal(0))
 
 
 def usd(amount: Decimal) -> str:
     """Write US dollars: cents from one dollar up, four digits that count below; never $0.00 for what is not zero."""
-    size = abs(amount)
-    step = _CENT if size >= 1 or size == 0 else Decimal(1).scaleb(max(size.adjusted() - 3, -12))
-    whole, _, rest = f"{size.quantize(step, ROUND_HALF_EVEN):,f}".partition(".")
+    size = amount.copy_abs()
+    step = _CENT if size >= 1 or size == 0 else Decimal((0, (1,), max(size.adjusted() - 3, -12)))
+    whole, _, rest = f"{EXACT.quantize(size, step):,f}".partition(".")
     return f"{'-' if amount < 0 else ''}${whole}.{rest.rstrip('0').ljust(2, '0')}"
 
 
@@ -25,4 +40,7 @@ def exact_usd(amount: Decimal) -> str:
 
 def share(part: Decimal, whole: Decimal) -> str:
     """Write a part of a whole in percent, `28.3%`; "" of nothing."""
-    return f"{part / whole * 100:.1f}%" if whole else ""
+    if not whole:
+        return ""
+    percent = EXACT.multiply(EXACT.divide(part, whole), Decimal(100))
+    return f"{EXACT.quantize(percent, _TENTH):f}%"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact, InvalidOperation, localcontext
 
 import orjson
 import pytest
@@ -147,3 +147,38 @@ def test_outcome_is_money() -> None:
     assert (row["value_usd"], row["customer_id"]) == ("1.500000", "(unattributed)")
     with pytest.raises(ValueError, match="NaN"):
         outcome_row(start_unix_ns=0, action="reply", action_id="r-1", value_usd=Decimal("NaN"))
+
+
+@pytest.mark.parametrize("context", [Context(prec=6), Context(prec=28, traps=[Inexact, InvalidOperation])])
+def test_the_callers_decimals_are_its_own(context: Context) -> None:
+    """
+    Whatever decimal context a program has set, money is written exactly.
+    """
+    with localcontext(context):
+        row = request_row(a_request(provider_cost_usd=Decimal("123456.123456789012345")))
+        outcome = outcome_row(start_unix_ns=0, action="a", action_id="1", value_usd=Decimal("-123456789.123456"))
+
+    assert (row["provider_cost_usd"], outcome["value_usd"]) == ("123456.123456789012", "-123456789.123456")
+
+
+@pytest.mark.parametrize("value", ["0.0000004", "12.3456789"])
+def test_outcome_is_never_rounded(value: str) -> None:
+    """
+    A worth that six decimals do not hold is refused, never stored as another.
+    """
+    with pytest.raises(ValueError, match="at most 6 decimals"):
+        outcome_row(start_unix_ns=0, action="a", action_id="1", value_usd=Decimal(value))
+
+
+def test_numbers_of_thousands_of_digits() -> None:
+    """
+    A number that Python refuses to write makes a note, not a traceback.
+    """
+    huge = 10**5000
+    span = replace(a_request().span, start_unix_ns=huge, end_unix_ns=-huge)
+    usage = Usage(input_tokens=huge, output_tokens=1)
+    row = request_row(replace(a_request(usage=usage, price=priced(huge)), span=span))
+
+    assert "input_tokens" not in row
+    assert row["price_status"] == "unpriced"
+    assert len(str(row["detail"])) < 1000

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import click
 
 from otel_llmcost.cli._output import FORMATS
 from otel_llmcost.errors import ReportError
+from otel_llmcost.reports.dimensions import DIMENSIONS
 from otel_llmcost.reports.period import Period, month, period
 
-__all__ = ["asked", "dsn_option", "format_option", "period_of", "period_options", "where_of", "where_option"]
+__all__ = [
+    "NO_REQUESTS",
+    "asked",
+    "dsn_option",
+    "format_option",
+    "period_of",
+    "period_options",
+    "where_of",
+    "where_option",
+]
 
+NO_REQUESTS: Final = (
+    "No requests in this period: look further back with --since, and at what `otel-llmcost doctor` says; is the "
+    "application's ledger the one that --dsn or OTEL_LLMCOST_DSN names here?"
+)
+_SINCE: Final = "30d"
 Command = TypeVar("Command", bound=Callable[..., object])
 
 
@@ -38,12 +53,16 @@ def period_options(command: Command) -> Command:
     command = click.option("--month", metavar="2026-10", help="One month, instead of --since and --until.")(command)
     command = click.option("--until", metavar="DATE", help="Up to this UTC day, not included; default: all.")(command)
     text = "From this UTC day, or so many days with today."
-    return click.option("--since", metavar="DATE|30d", default="30d", show_default=True, help=text)(command)
+    return click.option("--since", metavar="DATE|30d", show_default=_SINCE, help=text)(command)
 
 
-def period_of(since: str, until: str | None, month_text: str | None) -> Period:
-    """Read the period options. Raises `ReportError`."""
-    return month(month_text) if month_text else period(since, until)
+def period_of(since: str | None, until: str | None, month_text: str | None) -> Period:
+    """Read the period options. Raises `ReportError`, also for two answers to one question."""
+    if month_text is None:
+        return period(since or _SINCE, until)
+    if since is not None or until is not None:
+        raise ReportError("--month is a whole period: leave out --since and --until, or --month")
+    return month(month_text)
 
 
 def where_of(where: tuple[str, ...]) -> dict[str, str]:
@@ -51,6 +70,9 @@ def where_of(where: tuple[str, ...]) -> dict[str, str]:
     pairs = [text.partition("=") for text in where]
     if wrong := [name for name, equals, _ in pairs if not (name and equals)]:
         raise ReportError(f"--where {wrong[0]!r} is not DIMENSION=VALUE, as in --where team=search")
+    columns = [DIMENSIONS.get(name, name) for name, _, _ in pairs]
+    if twice := [name for (name, _, _), column in zip(pairs, columns, strict=True) if columns.count(column) > 1]:
+        raise ReportError(f"--where {twice[-1]}=… is given twice: a charge has one value; ask once for each")
     return {name: value for name, _, value in pairs}
 
 

@@ -31,7 +31,7 @@ class Column:
 
 
 def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, notes: Sequence[str] = ()) -> None:
-    """Print aligned text that fits the terminal; when piped, nothing is cut or left out."""
+    """Print aligned text that fits the terminal, and say which columns do not; when piped, nothing is cut or left out."""
     cleaned = [[_printable(cell) for cell in row] for row in rows]
     kept, widths = _fit(columns, cleaned, _width())
     for row in [[column.title for column in columns], *cleaned]:
@@ -39,6 +39,8 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, not
         click.echo(_GAP.join(cells).rstrip())
     for note in notes:
         click.echo(_printable(note))
+    if left_out := [column.title for index, column in enumerate(columns) if index not in kept]:
+        click.echo(f"Left out here: {', '.join(left_out)}. A wider terminal, or a pipe, shows all columns.", err=True)
 
 
 def print_facts(facts: Sequence[tuple[str, str]]) -> None:

@@ -13,7 +13,7 @@ from otel_llmcost.cli._options import dsn_option
 from otel_llmcost.cli._output import Column, print_facts, print_json, print_table
 from otel_llmcost.reports import ExplainedRequest
 from otel_llmcost.reports import explain as find_explained
-from otel_llmcost.reports.money import exact_usd
+from otel_llmcost.reports.money import exact_usd, sum_usd
 from otel_llmcost.reports.session import open_ledger
 from otel_llmcost.settings import Settings
 
@@ -46,7 +46,7 @@ def explain(id: str, format: str, dsn: str | None) -> None:
     if len(found) > 1:
         known = [each.final_cost_usd for each in found if each.final_cost_usd is not None]
         unknown = f", and {len(found) - len(known)} whose cost is not known" if len(known) < len(found) else ""
-        click.echo(f"\n{len(found)} requests, together ${exact_usd(sum(known, Decimal(0)))}{unknown}")
+        click.echo(f"\n{len(found)} requests, together ${exact_usd(sum_usd(known))}{unknown}")
 
 
 def _print(found: ExplainedRequest) -> None:
@@ -66,8 +66,8 @@ def _print(found: ExplainedRequest) -> None:
         click.echo(
             f"Adjusted {_instant(each['adjusted_at'])}: {_cost(each)} {change}, {owner} ({each['adjustment_reason']})"
         )
-    if found.adjustments and found.final_cost_usd is not None:
-        click.echo(f"After adjustments: ${exact_usd(found.final_cost_usd)}")
+    if found.adjustments:
+        click.echo(f"After adjustments: {_usd(found.final_cost_usd, found.is_lower_bound)}")
 
 
 _ARITHMETIC = [
@@ -146,10 +146,14 @@ def _instant(value: object) -> str:
 
 
 def _cost(row: Mapping[str, object]) -> str:
-    if row["cost_usd"] is None:
+    cost = None if row["cost_usd"] is None else _decimal(row["cost_usd"])
+    return _usd(cost, row["price_status"] == "partial" and row.get("sign", 1) == 1)
+
+
+def _usd(cost: Decimal | None, is_lower_bound: bool) -> str:
+    if cost is None:
         return "cost not known"
-    bound = "≥ " if row["price_status"] == "partial" else ""
-    return f"{bound}${exact_usd(_decimal(row['cost_usd']))}"
+    return f"{'≥ ' if is_lower_bound else ''}${exact_usd(cost)}"
 
 
 def _decimal(value: object) -> Decimal:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 import click
 
 from otel_llmcost.cli._options import (
+    NO_REQUESTS,
     asked,
     dsn_option,
     format_option,
@@ -16,6 +18,7 @@ from otel_llmcost.cli._options import (
     where_option,
 )
 from otel_llmcost.cli._output import Column, Number, print_csv, print_json, print_markdown, print_table
+from otel_llmcost.ledger.row import EXACT
 from otel_llmcost.reports import Measures, Report, spend
 from otel_llmcost.reports.money import exact_usd, share, usd
 from otel_llmcost.reports.session import open_ledger
@@ -34,7 +37,7 @@ __all__ = ["report"]
 @dsn_option
 def report(
     by: str,
-    since: str,
+    since: str | None,
     until: str | None,
     month: str | None,
     where: tuple[str, ...],
@@ -56,6 +59,8 @@ def report(
         with open_ledger(Settings.from_env(), dsn) as ledger:
             found = spend(ledger, by.split(","), since=period.since, until=period.until, where=filters, top=top)
     _PRINT[format](found)
+    if not found.rows:
+        click.echo(NO_REQUESTS, err=True)
 
 
 def _print_table(found: Report) -> None:
@@ -118,14 +123,14 @@ def _numbers(measures: Measures, total: Measures) -> list[str]:
         _cost(measures),
         share(measures.cost_usd, total.cost_usd),
         f"{measures.requests:,}",
-        usd(measures.cost_usd / priced) if priced > 0 else "",
+        usd(EXACT.divide(measures.cost_usd, Decimal(priced))) if priced > 0 else "",
         share(measures.wasted_cost_usd, measures.cost_usd),
         usd(measures.cache_savings_usd),
     ]
 
 
 def _cost(measures: Measures) -> str:
-    if measures.unpriced_requests and not measures.cost_usd:
+    if measures.unpriced_requests > 0 and not measures.cost_usd:
         return "not known"
     return f"≥ {usd(measures.cost_usd)}" if measures.is_lower_bound else usd(measures.cost_usd)
 
@@ -135,12 +140,15 @@ def _notes(found: Report) -> list[str]:
     without = " or ".join(found.unattributed_of).replace("customer_id", "customer")
     lacking = f"{share(found.unattributed_usd, total.cost_usd)} of the cost has no {without}"
     notes = [
-        (total.unpriced_requests, f"≥: {_requests(total.unpriced_requests)} of unknown cost, in none of these sums."),
-        (total.partial_requests, f"≥: {_requests(total.partial_requests)} priced in part, as a lower bound."),
-        (total.failed_without_usage, f"{_requests(total.failed_without_usage)} failed and reported no usage."),
-        (found.unattributed_usd, f"{lacking}: {usd(found.unattributed_usd)}."),
+        (
+            total.unpriced_requests > 0,
+            f"≥: {_requests(total.unpriced_requests)} of unknown cost, in none of these sums.",
+        ),
+        (total.partial_requests > 0, f"≥: {_requests(total.partial_requests)} priced in part, as a lower bound."),
+        (total.failed_without_usage > 0, f"{_requests(total.failed_without_usage)} failed and reported no usage."),
+        (found.unattributed_usd != 0, f"{lacking}: {usd(found.unattributed_usd)}."),
     ]
-    return [note for amount, note in notes if amount]
+    return [note for is_so, note in notes if is_so]
 
 
 def _requests(count: int) -> str:

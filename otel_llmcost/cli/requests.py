@@ -9,6 +9,7 @@ from decimal import Decimal
 import click
 
 from otel_llmcost.cli._options import (
+    NO_REQUESTS,
     asked,
     dsn_option,
     format_option,
@@ -35,7 +36,7 @@ __all__ = ["requests"]
 @format_option
 @dsn_option
 def requests(
-    since: str,
+    since: str | None,
     until: str | None,
     month: str | None,
     where: tuple[str, ...],
@@ -66,6 +67,8 @@ def requests(
             [_cells(row) for row in rows],
             notes=["Why one cost what it did: otel-llmcost explain SPAN_ID"] if rows else ["None."],
         )
+    if not rows:
+        click.echo(NO_REQUESTS, err=True)
 
 
 _TABLE = [
@@ -101,7 +104,8 @@ def _cells(row: RequestRow) -> list[str]:
 def _cost(row: RequestRow) -> str:
     if row.cost_usd is None:
         return row.reason or "not known"
-    return f"≥ {usd(row.cost_usd)}" if row.price_status == "partial" else usd(row.cost_usd)
+    is_lower_bound = row.price_status == "partial" and row.sign == 1
+    return f"≥ {usd(row.cost_usd)}" if is_lower_bound else usd(row.cost_usd)
 
 
 def _plain(value: object) -> object:

@@ -10,8 +10,10 @@ import orjson
 
 from otel_llmcost.errors import ReportError
 from otel_llmcost.ledger import Ledger
+from otel_llmcost.ledger.row import EXACT
 from otel_llmcost.model import COMPONENTS, COUNTS, RateContent, Usage
 from otel_llmcost.pricing import Line, arithmetic
+from otel_llmcost.reports.money import sum_usd
 
 __all__ = ["ExplainedRequest", "explain"]
 
@@ -36,17 +38,29 @@ class ExplainedRequest:
     @property
     def agrees(self) -> bool:
         """Whether the arithmetic, where there is any, gives the stored cost to the last digit."""
-        return (
-            not self.lines
-            or sum((line.cost_usd or Decimal(0) for line in self.lines), Decimal(0)) == self.row["cost_usd"]
-        )
+        return not self.lines or sum_usd(line.cost_usd or Decimal(0) for line in self.lines) == self.row["cost_usd"]
 
     @property
     def final_cost_usd(self) -> Decimal | None:
-        """What the request costs after its adjustments; None when that is not known."""
-        signed = [(1, self.row["cost_usd"]), *((row["sign"], row["cost_usd"]) for row in self.adjustments)]
-        known = [sign * cost for sign, cost in signed if isinstance(sign, int) and isinstance(cost, Decimal)]
-        return sum(known, Decimal(0)) if known else None
+        """What the request costs after its adjustments; None when a charge in force has no known cost."""
+        charges = self._charges()
+        if sum(sign for sign, row in charges if _usd(row) is None):
+            return None
+        return sum_usd(EXACT.multiply(Decimal(sign), cost) for sign, row in charges if (cost := _usd(row)) is not None)
+
+    @property
+    def is_lower_bound(self) -> bool:
+        """Whether a charge in force is priced in part."""
+        return sum(sign for sign, row in self._charges() if row["price_status"] == "partial") > 0
+
+    def _charges(self) -> list[tuple[int, Row]]:
+        """Give its charges with their signs; those that were taken back cancel out."""
+        return [(1, self.row), *((-1 if row["sign"] == -1 else 1, row) for row in self.adjustments)]
+
+
+def _usd(row: Row) -> Decimal | None:
+    cost = row["cost_usd"]
+    return cost if isinstance(cost, Decimal) else None
 
 
 def explain(ledger: Ledger, id: str) -> tuple[ExplainedRequest, ...]:  # noqa: A002  # the user's word for it

@@ -5,10 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Final
 
 from otel_llmcost.errors import ReportError
 
 __all__ = ["Period", "month", "period", "today"]
+
+
+_FIRST: Final = date(1970, 1, 1)
+_LAST: Final = date(2149, 6, 6)
+"""What a ClickHouse Date holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +25,8 @@ class Period:
     until: date
 
     def __post_init__(self) -> None:
+        if self.since < _FIRST or self.until > _LAST:
+            raise ReportError(f"the period from {self.since} up to {self.until} is not within {_FIRST} to {_LAST}")
         if self.since >= self.until:
             raise ReportError(f"the period from {self.since} up to {self.until} holds no day: --until must be later")
 
@@ -44,7 +52,7 @@ def period(since: str, until: str | None = None) -> Period:
     """
     end = _date(until) if until else today() + timedelta(days=1)
     if match := re.fullmatch(r"([1-9][0-9]{0,4})d", since):
-        return Period(end - timedelta(days=int(match[1])), end)
+        return Period(max(end - timedelta(days=int(match[1])), _FIRST), end)
     return Period(_date(since), end)
 
 
@@ -58,6 +66,9 @@ def month(text: str) -> Period:
 
 def _date(text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise ReportError(f"{text!r} is not a day: write 2026-10-01, or 30d for the last 30 days") from None
+    if not _FIRST <= day <= _LAST:
+        raise ReportError(f"{day} is not within {_FIRST} to {_LAST}")
+    return day

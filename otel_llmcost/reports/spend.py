@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
 from decimal import Decimal
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from otel_llmcost.errors import ReportError
 from otel_llmcost.ledger import Ledger
 from otel_llmcost.model import UNATTRIBUTED
 from otel_llmcost.reports.dimensions import OWNERS, TIMES, column_of, filter_parameters, source_for
+from otel_llmcost.reports.money import add, sum_usd
 from otel_llmcost.reports.period import Period
 
 __all__ = ["OTHER", "Measures", "Report", "SpendRow", "spend"]
@@ -49,12 +50,16 @@ class Measures:
     cache_savings_usd: Decimal = Decimal(0)
 
     def __add__(self, other: Self) -> Measures:
-        return Measures(**{name: getattr(self, name) + getattr(other, name) for name in MEASURES})
+        return Measures(**{name: _plus(getattr(self, name), getattr(other, name)) for name in MEASURES})
 
     @property
     def is_lower_bound(self) -> bool:
         """Whether the true cost may be higher than `cost_usd`."""
-        return bool(self.partial_requests or self.unpriced_requests)
+        return self.partial_requests > 0 or self.unpriced_requests > 0
+
+
+def _plus(one: Any, other: Any) -> Any:  # two counts, or two sums of money
+    return add(one, other) if isinstance(one, Decimal) else one + other
 
 
 MEASURES: Final = tuple(field.name for field in fields(Measures))
@@ -100,6 +105,7 @@ def spend(
     `where` keeps the charges with these exact values; `top` keeps that many values of the first dimension that is not
     a time, those that cost most, and folds the rest into `(other)`. Raises `ReportError` for what does not exist, and `LedgerError`.
     """
+    period = Period(since, until)
     filters = where or {}
     columns = _columns(by)
     folded = next((column for column in columns if column not in TIMES), columns[0])
@@ -118,12 +124,14 @@ def spend(
     found = ledger.query("spend", parameters)
     places = [("folded" if column == folded else "beside", column) for column in columns]
     rows = [
-        SpendRow(tuple(_label(str(row[place]), column) for place, column in places), _measures(row)) for row in found
+        SpendRow(tuple(_label(str(row[place]), column) for place, column in places), measures)
+        for row in found
+        if (measures := _measures(row)) != Measures()  # all of it was taken back
     ]
     owners = tuple(column for column in columns if column in OWNERS)
-    without_team = sum((Decimal(str(row["without_team_usd"])) for row in found), Decimal(0))
+    without_team = sum_usd(Decimal(str(row["without_team_usd"])) for row in found)
     return Report(
-        period=Period(since, until),
+        period=period,
         by=tuple(by),
         where=dict(filters),
         rows=tuple(_sorted(rows, columns)),
@@ -153,18 +161,18 @@ def _measures(row: Mapping[str, object]) -> Measures:
 def _without_owner(rows: Sequence[SpendRow], columns: tuple[str, ...]) -> Decimal:
     places = [place for place, column in enumerate(columns) if column in OWNERS]
     missing = (row for row in rows if any(row.key[place] == UNATTRIBUTED for place in places))
-    return sum((row.measures.cost_usd for row in missing), Decimal(0))
+    return sum_usd(row.measures.cost_usd for row in missing)
 
 
 def _sorted(rows: Sequence[SpendRow], columns: tuple[str, ...]) -> list[SpendRow]:
     """Sort by the first dimension's cost, then each row's; times by themselves; `(other)` last."""
     cost_of: dict[str, Decimal] = {}
     for row in rows:
-        cost_of[row.key[0]] = cost_of.get(row.key[0], Decimal(0)) + row.measures.cost_usd
+        cost_of[row.key[0]] = add(cost_of.get(row.key[0], Decimal(0)), row.measures.cost_usd)
 
     def place(row: SpendRow) -> tuple[object, ...]:
-        first = (row.key[0] == OTHER, 0 if columns[0] in TIMES else -cost_of[row.key[0]], row.key[0])
-        last = 0 if columns[-1] in TIMES else -row.measures.cost_usd
+        first = (row.key[0] == OTHER, 0 if columns[0] in TIMES else cost_of[row.key[0]].copy_negate(), row.key[0])
+        last = 0 if columns[-1] in TIMES else row.measures.cost_usd.copy_negate()
         return (*first, row.key[-1] == OTHER, last, row.key[-1])
 
     return sorted(rows, key=place)

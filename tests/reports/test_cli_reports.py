@@ -90,7 +90,14 @@ def test_report_markdown(run: Run) -> None:
         (("--by", "nope"), "there are team, feature, customer"),
         (("--by", "team", "--since", "soon"), "2026-10-01, or 30d"),
         (("--by", "team", "--month", "2026-1"), "2026-10"),
+        (("--by", "team", "--month", "9999-12"), "not within 1970-01-01"),
+        (("--by", "team", "--until", "0001-01-01"), "not within 1970-01-01"),
+        (("--by", "team", "--since", "1969-12-31"), "not within 1970-01-01"),
+        (("--by", "team", "--month", "2026-10", "--since", "30d"), "leave out --since"),
+        (("--by", "team", "--month", "2026-10", "--until", "2026-10-02"), "leave out --since"),
         (("--by", "team", "--where", "search"), "DIMENSION=VALUE"),
+        (("--by", "team", "--where", "team=a", "--where", "team=b"), "given twice"),
+        (("--by", "team", "--where", "customer=a", "--where", "customer_id=b"), "given twice"),
         (("--by", "team", "--top", "0"), "x>=1"),
         ((), "--by"),
     ],
@@ -199,7 +206,7 @@ def test_owned_ledger(tmp_path: Path) -> None:
 @pytest.mark.parametrize("width", [60, 160])
 def test_table_fits(width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """
-    On a terminal a table is as wide as it may be: least important columns go first, long names are cut, money never.
+    On a terminal a table is as wide as it may be: least important columns go first, which is said, and money never.
     """
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", str(width))
@@ -211,9 +218,12 @@ def test_table_fits(width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
     print_table(columns, [["a team with a very long name " * 3, "$1,601.41", *["x" * 12] * 7]])
 
-    lines = capsys.readouterr().out.splitlines()
+    printed = capsys.readouterr()
+    lines = printed.out.splitlines()
     assert max(map(len, lines)) <= width
     assert all("$1,601.41" in line for line in lines[1:])
+    left_out = [column.title for column in columns if column.title not in lines[0]]
+    assert printed.err.startswith(f"Left out here: {', '.join(left_out)}. ") if left_out else not printed.err
 
 
 def test_terminal_obeys_no_name(capsys: pytest.CaptureFixture[str]) -> None:
@@ -230,3 +240,29 @@ def test_charges_are_what_they_seem() -> None:
     These tests have every kind of charge.
     """
     assert {each.price.status for each in charges()} == {"priced", "partial", "unpriced"}
+
+
+@pytest.mark.parametrize("form", ["table", "json", "csv", "markdown"])
+@pytest.mark.parametrize("command", [("report", "--by", "team"), ("requests",)])
+def test_nothing_was_spent(run: Run, command: tuple[str, ...], form: str) -> None:
+    """
+    A period without requests is answered, and the next step is said beside it.
+    """
+    result = run(*command, "--month", "2020-01", "--format", form)
+
+    assert result.exit_code == 0, result.output
+    assert "No requests in this period" in result.stderr
+    assert "otel-llmcost doctor" in result.stderr
+
+
+def test_rows_left_behind(run: Run, dsn: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """
+    Segments that this ledger's report cannot ship are warned about by every question.
+    """
+    journal = Journal(tmp_path / parse_dsn(dsn).fingerprint, ledger="other")
+    row = request_row(a_request(77))
+    journal.append("llm_requests", month_of(row), orjson.dumps(row))
+    journal.close()
+    run("requests", "--month", "2020-01")
+
+    assert "segments for another ledger (other): 1, in" in caplog.text

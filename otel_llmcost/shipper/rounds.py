@@ -149,12 +149,14 @@ class _Round:
         if self._may_be_forgotten(segment) and self._ledger.has_batch(segment.table, segment.batch_id):
             COUNTERS.add("shipper.found")
             _logger.warning(
-                "a batch of %s was already in the ledger and is not sent again: %s, month %s, %d rows. "
-                "Check its rollups with `otel-llmcost verify`",
+                "a batch of %s was already in the ledger and is not sent again: %s, month %s, %d rows. If its first "
+                "insert failed in a view, a rollup lacks them: `otel-llmcost report --month %s` must have the same total "
+                "--by team (from the rollup) and --by service (from the rows)",
                 segment.table,
                 segment.batch_id,
                 segment.month,
                 segment.rows,
+                f"{segment.month[:4]}-{segment.month[4:]}",
             )
             segment.remove()
             self.segments += 1

@@ -185,7 +185,7 @@ class Hostile:
     def tracers(self, providers: list[TracerProvider]) -> list[Tracer]:
         """Give tracers of every known scope, and of some that nobody would name so."""
         draw = self._random
-        odd = ["", "\ud800", "a\x00b", "x" * 5_000, "openlit.\udfff", "logfire.'\"", "é" * 300]
+        odd = ["", "\ud800", "a\x00b", "x" * 5_000, "openlit.\udfff", "logfire.'\"", "é" * 300, 7]
         return [
             draw.choice(providers).get_tracer(scope, draw.choice(["", "0.40.1", "0.62.4", "x" * 99, "9" * 5_000]))
             for scope in [*_SCOPES, *odd] * 3

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from otel_llmcost.doctor.storage import journal_findings
+from otel_llmcost.journal import Journal
 from otel_llmcost.ledger import parse_dsn
 from otel_llmcost.settings import Settings
 
@@ -116,3 +117,38 @@ def test_room(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free: int, severi
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
 
     assert found(Settings(journal_dir=tmp_path))["disk"] == severity
+
+
+def test_a_ledger_that_is_not_there(tmp_path: Path) -> None:
+    """
+    Looking at an embedded ledger that nobody made yet makes nothing, wherever its journal would be.
+    """
+    severities = found(Settings(journal_dir=tmp_path), f"chdb://{tmp_path}/ledger")
+
+    assert (severities["journal"], [*tmp_path.iterdir()]) == ("ok", [])
+
+
+def test_rows_that_nobody_will_ship(tmp_path: Path) -> None:
+    """
+    Segments for another ledger are a problem: their rows are in no report.
+    """
+    place = parse_dsn(f"chdb://{tmp_path}/ledger")
+    writer = Journal(place.journal_dir(Settings()), ledger="other")
+    writer.append("llm_requests", "202611", b'{"n":1}')
+    writer.close()
+
+    (foreign,) = [each for each in journal_findings(place, Settings()) if "another ledger" in each.what]
+
+    assert foreign.severity == "problem"
+
+
+@pytest.mark.parametrize(("mode", "is_told"), [(0o755, True), (0o750, False), (0o700, False)])
+def test_a_ledger_that_everyone_can_read(tmp_path: Path, mode: int, is_told: bool) -> None:
+    """
+    A ledger that every user of the machine can read is warned about, with the command that closes it.
+    """
+    (tmp_path / "ledger").mkdir()
+    (tmp_path / "ledger").chmod(mode)
+    place = parse_dsn(f"chdb://{tmp_path}/ledger")
+
+    assert any(each.fix.startswith("chmod 700") for each in journal_findings(place, Settings())) is is_told

@@ -23,7 +23,7 @@ from otel_llmcost.reports.period import Period
 __all__ = ["OTHER", "Measures", "Report", "SpendRow", "spend"]
 
 OTHER: Final = "(other)"
-"""The values below the top ones, folded into one row."""
+"""The values below the top ones, folded into one row. A value that is really spelled so is in quotes: never both."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +124,7 @@ def spend(
     found = ledger.query("spend", parameters)
     places = [("folded" if column == folded else "beside", column) for column in columns]
     rows = [
-        SpendRow(tuple(_label(str(row[place]), column) for place, column in places), measures)
+        SpendRow(tuple(_name(row, place, column) for place, column in places), measures)
         for row in found
         if (measures := _measures(row)) != Measures()  # all of it was taken back
     ]
@@ -149,9 +149,14 @@ def _columns(by: Sequence[str]) -> tuple[str, ...]:
     return columns
 
 
-def _label(value: str, column: str) -> str:
-    """Write 2026-10-01 as the month 2026-10, and an hour without its seconds."""
-    return value[: {"month": 7, "hour": 16}[column]] if column in ("month", "hour") and value != OTHER else value
+def _name(row: Mapping[str, object], place: str, column: str) -> str:
+    """Write 2026-10-01 as the month 2026-10, an hour without its seconds, and the rest as `(other)`."""
+    if place == "folded" and row["is_rest"]:
+        return OTHER
+    value = str(row[place])
+    if column in ("month", "hour"):
+        return value[: {"month": 7, "hour": 16}[column]]
+    return f'"{OTHER}"' if value == OTHER else value
 
 
 def _measures(row: Mapping[str, object]) -> Measures:

@@ -120,3 +120,24 @@ def test_the_callers_decimals_are_its_own(context: Context) -> None:
     assert total == Decimal("2469.135780246912")
     assert written == ("$1,234.57", "-$0.0001235", "33.3%")
     assert summed == Decimal("1234.567890123457")
+
+
+def test_a_team_called_other(server: ClickHouseDouble) -> None:
+    """
+    Somebody's name is never taken for the rest that was folded, nor the rest for somebody.
+    """
+    with connect(server.dsn("others")) as ledger:
+        migrations.apply(ledger)
+        store(
+            ledger, [a_request(number, owner=Owner(team=team)) for number, team in enumerate(("(other)", "b", "c"), 1)]
+        )
+        everyone, two = (
+            [
+                (row.key[0], row.measures.requests)
+                for row in spend(ledger, ["team"], since=date(2026, 11, 1), until=date(2026, 12, 1), top=top).rows
+            ]
+            for top in (None, 1)
+        )
+
+    assert everyone == [('"(other)"', 1), ("b", 1), ("c", 1)]
+    assert two == [('"(other)"', 1), ("(other)", 2)]

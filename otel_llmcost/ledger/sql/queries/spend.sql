@@ -1,7 +1,9 @@
 -- Spend in [since, until), UTC days, by a folded dimension and, if `pair`, one beside it. All but the `top` values that
--- cost most become "(other)", so that parts always sum to the total; top 0 folds nothing, the unattributed never folds.
+-- cost most become one row with is_rest, so that parts always sum to the total; top 0 folds nothing, the unattributed
+-- never folds.
 SELECT
-    if({top:UInt32} = 0 OR r.position <= {top:UInt32} OR r.folded = '(unattributed)', r.folded, '(other)') AS folded,
+    {top:UInt32} > 0 AND r.position > {top:UInt32} AND r.folded != '(unattributed)' AS is_rest,
+    if(is_rest, '', r.folded) AS folded,
     r.beside AS beside,
     sum(r.requests) AS requests,
     sum(r.partial_requests) AS partial_requests,
@@ -54,4 +56,4 @@ FROM
         GROUP BY folded_value, beside_value
     ) AS g
 ) AS r
-GROUP BY folded, beside
+GROUP BY is_rest, folded, beside

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,9 +25,13 @@ _MIB: Final = 1 << 20
 
 def journal_findings(place: Dsn, settings: Settings) -> Iterator[Finding]:
     """Look at the journal of a ledger, without taking a lock and without making anything that it is in."""
-    if place.path is not None and not place.path.exists():
+    if place.path is not None and not os.path.exists(place.path):
         yield from _disk(settings.journal_dir or place.path, settings)
         yield Finding(severity="ok", subject="journal", what=f"{place} is not there yet: nothing waits")
+        return
+    if place.path is not None and not os.access(place.path, os.R_OK | os.W_OK | os.X_OK):
+        what = f"{place.path} belongs to user {place.path.stat().st_uid}, and user {os.geteuid()} may not use it"
+        yield Finding(severity="problem", subject="journal", what=what, fix="Run the doctor as the application.")
         return
     directory = place.journal_dir(settings)
     yield from _privacy(place)
@@ -86,7 +91,7 @@ def _backlog(waits: Backlog, directory: Path, place: Dsn, settings: Settings) ->
 
 
 def _disk(directory: Path, settings: Settings) -> Iterator[Finding]:
-    existing = next(folder for folder in (directory, *directory.parents) if folder.exists())
+    existing = next(folder for folder in (directory, *directory.parents) if os.path.exists(folder))
     try:
         free = shutil.disk_usage(existing).free
     except OSError as error:

@@ -22,7 +22,7 @@ class Leftovers:
     foreign_ledgers: tuple[str, ...] = ()
     """What each segment of ours names that is for another ledger, or of another version's format."""
     unshipped: int = 0
-    """Those that this user may ship to this ledger: refused by it, or in another process's hands at the moment."""
+    """Those that this user may ship to this ledger: refused by it, unreadable, or in another process's hands."""
 
     @property
     def foreign(self) -> int:
@@ -44,7 +44,11 @@ class Leftovers:
 
 
 def leftovers(directory: Path, ledger: str) -> Leftovers:
-    """Look at what is left in a journal, without taking any lock; a missing folder is empty. Raises `OSError`."""
+    """
+    Look at what is left in a journal, without taking any lock; a missing folder is empty.
+
+    Raises `OSError` if the folder cannot be listed.
+    """
     users: list[int] = []
     ledgers: list[str] = []
     unshipped = 0
@@ -60,6 +64,8 @@ def leftovers(directory: Path, ledger: str) -> Leftovers:
                 unshipped += name.state != "open"
         except FileNotFoundError:  # shipped while we looked
             continue
+        except OSError:  # a link, a folder: nothing that a journal wrote, and nothing that is shipped
+            unshipped += 1
     return Leftovers(foreign_users=tuple(users), foreign_ledgers=tuple(ledgers), unshipped=unshipped)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from otel_llmcost.journal import leftovers
 from otel_llmcost.ledger import Ledger, connect, migrations, parse_dsn
@@ -14,6 +16,7 @@ from otel_llmcost.shipper import ship_once
 
 __all__ = ["open_ledger"]
 
+_LEDGER_FILES: Final = ("engine", "journal", "id")
 _logger = logging.getLogger("otel_llmcost")
 
 
@@ -27,7 +30,7 @@ def open_ledger(settings: Settings, dsn: str | None = None) -> Iterator[Ledger]:
     `LedgerBusy` when another process owns the embedded ledger, `SettingsError`, and `LedgerError`.
     """
     place = parse_dsn(dsn or settings.ledger_dsn())
-    is_new = place.path is not None and not any((place.path / name).exists() for name in ("engine", "journal", "id"))
+    is_new = place.path is not None and not any(os.path.exists(place.path / name) for name in _LEDGER_FILES)
     with connect(place) as ledger:
         if is_new:
             _logger.warning(

@@ -152,3 +152,15 @@ def test_a_ledger_that_everyone_can_read(tmp_path: Path, mode: int, is_told: boo
     place = parse_dsn(f"chdb://{tmp_path}/ledger")
 
     assert any(each.fix.startswith("chmod 700") for each in journal_findings(place, Settings())) is is_told
+
+
+def test_a_ledger_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A ledger that this user may not open is a problem that says whose it is, not a traceback.
+    """
+    (tmp_path / "ledger").mkdir(mode=0o700)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+
+    (finding,) = journal_findings(parse_dsn(f"chdb://{tmp_path}/ledger"), Settings())
+
+    assert (finding.severity, f"belongs to user {os.geteuid()}" in finding.what) == ("problem", True)

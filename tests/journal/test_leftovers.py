@@ -74,3 +74,14 @@ def test_the_folder_above_is_private(tmp_path: Path) -> None:
     Journal(tmp_path / "ledger" / "journal", ledger="test").close()
 
     assert (tmp_path / "ledger").stat().st_mode & 0o777 == 0o700
+
+
+def test_what_no_journal_wrote(begin: Begin, folder: Path) -> None:
+    """
+    A link with a segment's name is not followed, and does not hide what else is left.
+    """
+    written(begin).flush()
+    (name,) = segment_names(folder)
+    (folder / str(name).replace("202611", "202610")).symlink_to("/dev/null")
+
+    assert leftovers(folder, "other") == Leftovers(foreign_ledgers=("test",), unshipped=1)

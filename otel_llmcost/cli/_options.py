@@ -52,8 +52,8 @@ def period_options(command: Command) -> Command:
     """Add `--since`, `--until` and `--month`."""
     command = click.option("--month", metavar="2026-10", help="One month, instead of --since and --until.")(command)
     command = click.option("--until", metavar="DATE", help="Up to this UTC day, not included; default: all.")(command)
-    text = "From this UTC day, or so many days with today."
-    return click.option("--since", metavar="DATE|30d", show_default=_SINCE, help=text)(command)
+    text = f"From this UTC day, or so many days with today; default: {_SINCE}."
+    return click.option("--since", metavar="DATE|30d", help=text)(command)
 
 
 def period_of(since: str | None, until: str | None, month_text: str | None) -> Period:

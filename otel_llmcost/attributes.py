@@ -17,6 +17,7 @@ from typing import Final
 from otel_llmcost.model import (
     COMPONENTS,
     COUNTS,
+    EXACT,
     MAX_COST_PICOUSD,
     MAX_COUNT,
     NO_OWNER,
@@ -263,9 +264,12 @@ def _picousd(text: object) -> int | None:
     if not isinstance(text, str):
         return None
     try:
-        picousd = Decimal(text) * PICO
+        amount = Decimal(text)
     except InvalidOperation:
         return None
-    if not picousd.is_finite() or picousd != picousd.to_integral_value() or abs(picousd) >= MAX_COST_PICOUSD:
+    if not amount.is_finite() or not -40 < amount.adjusted() < 7:
+        return None
+    picousd = EXACT.multiply(amount, PICO)
+    if picousd != picousd.to_integral_value(context=EXACT) or abs(int(picousd)) >= MAX_COST_PICOUSD:
         return None
     return int(picousd)

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation
 from operator import attrgetter
 from typing import Any, Final, Literal, ParamSpec, TypeAlias, TypeVar, cast
 
 __all__ = [
     "COMPONENTS",
     "COUNTS",
+    "EXACT",
     "MAX_COST_PICOUSD",
     "MAX_COUNT",
     "NONE",
@@ -46,6 +47,8 @@ __all__ = [
 P = ParamSpec("P")
 N = TypeVar("N")
 
+EXACT: Final = Context(prec=80, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero])
+"""Where money is added and rounded: never in the context of the caller's thread, which may have six digits."""
 PICO: Final = 10**12
 MAX_COUNT: Final = 2**53
 """A count at or above this is invalid: JSON readers and rollup sums stay exact below it."""

@@ -51,7 +51,7 @@ def record_request(
 
     The owner is the current `attributed(...)`. Model, usage, response id, tier and instant are read from `response` (an
     OpenAI or Anthropic body as parsed JSON) where they are not given. A request with a response id is stored under ids
-    made from it, so that a file that was recorded twice is found by `verify`.
+    made from it, so that a file that was recorded twice shows as rows with one key.
 
     Args:
         at: when the request started, with a time zone; it selects the rate.

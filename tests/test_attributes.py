@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -158,3 +158,24 @@ def test_a_damaged_stamp_is_no_stamp(attributes):
 
     if stamp is not None and isinstance(stamp.price, Priced):
         assert stamp.price.cost_picousd == sum(cost for _, cost in stamp.price.components)
+
+
+def test_a_stamp_is_read_exactly_in_any_decimal_context():
+    """
+    The application's own decimal context, however short, changes no cost that is read back.
+    """
+    price = Priced(
+        status="priced",
+        cost_picousd=123_456_789_012_345,
+        list_cost_picousd=123_456_789_012_345,
+        components=(("input", 123_456_789_012_345),),
+        cache_savings_picousd=0,
+        rate=RATE,
+        match_rule="",
+    )
+    attributes = to_attributes(request(price), recorded=False)
+    with localcontext(prec=3):
+        stamp = from_attributes(attributes, provider="p", model="m")
+
+    assert stamp is not None
+    assert stamp.price == price

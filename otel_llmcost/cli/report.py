@@ -18,7 +18,7 @@ from otel_llmcost.cli._options import (
     where_option,
 )
 from otel_llmcost.cli._output import Column, Number, print_csv, print_json, print_markdown, print_table
-from otel_llmcost.ledger.row import EXACT
+from otel_llmcost.model import EXACT
 from otel_llmcost.reports import Measures, Report, spend
 from otel_llmcost.reports.money import exact_usd, share, usd
 from otel_llmcost.reports.session import open_ledger

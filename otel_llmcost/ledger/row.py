@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation
+from decimal import Decimal
 from functools import lru_cache
 from operator import attrgetter
 from typing import Final
@@ -21,6 +21,7 @@ import orjson
 from otel_llmcost.model import (
     COMPONENTS,
     COUNTS,
+    EXACT,
     MAX_COST_PICOUSD,
     MAX_COUNT,
     NONE,
@@ -37,7 +38,7 @@ from otel_llmcost.model import (
     picousd_text,
 )
 
-__all__ = ["EXACT", "Row", "adjustment_row", "encode_row", "month_of", "outcome_row", "rate_row", "request_row"]
+__all__ = ["Row", "adjustment_row", "encode_row", "month_of", "outcome_row", "rate_row", "request_row"]
 
 _FIRST_NS: Final = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp()) * 10**9
 _LAST_NS: Final = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()) * 10**9 - 1000
@@ -45,8 +46,6 @@ _MAX_NAME: Final = 256
 _MAX_COST_USD: Final = Decimal(1_000_000)
 _PICOUSD: Final = Decimal("1e-12")
 _MICROUSD: Final = Decimal("1e-6")
-EXACT: Final = Context(prec=80, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero])
-"""Where money is added and rounded: never in the context of the caller's thread, which may have six digits."""
 _SHOWN: Final = 60
 _TEXTS_KEPT: Final = 1024
 

@@ -10,8 +10,7 @@ import orjson
 
 from otel_llmcost.errors import ReportError
 from otel_llmcost.ledger import Ledger
-from otel_llmcost.ledger.row import EXACT
-from otel_llmcost.model import COMPONENTS, COUNTS, RateContent, Usage
+from otel_llmcost.model import COMPONENTS, COUNTS, EXACT, RateContent, Usage
 from otel_llmcost.pricing import Line, arithmetic
 from otel_llmcost.reports.money import sum_usd
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from functools import reduce
 
-from otel_llmcost.ledger.row import EXACT
+from otel_llmcost.model import EXACT
 
 __all__ = ["add", "exact_usd", "share", "sum_usd", "usd"]
 

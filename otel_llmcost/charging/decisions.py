@@ -15,35 +15,18 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import TypeAlias
 
 from otel_llmcost.charging.attempts import attempts, declared_alone
-from otel_llmcost.charging.grouping import (
-    Node,
-    SpanKey,
-    Totals,
-    are_twins,
-    best_of,
-    group,
-    reports_stream,
-    share_failure,
-    share_response,
-    totals_of,
-)
+from otel_llmcost.charging.grouping import Node, SpanKey, best_of, group, totals_of
+from otel_llmcost.charging.memory import FAMILY_KEPT, Memory
 from otel_llmcost.model import Adjustment, Attempt, Duplicate, Request
 
 __all__ = ["Charging", "Outcome"]
 
 Outcome: TypeAlias = Request | Duplicate | Adjustment
-K = TypeVar("K")
-
-_KEPT: Final = 64
-"""Relatives remembered for one id, total or ancestor: a worker's root span may live for days."""
-_FAMILY_KEPT: Final = 64
-"""Requests under one parent among which retries are looked for."""
 
 
 class Charging:
@@ -65,15 +48,7 @@ class Charging:
     def restart(self) -> None:
         """Forget everything: a forked child starts with none of its parent's requests."""
         self._lock = threading.Lock()
-        self._nodes: OrderedDict[SpanKey, Node] = OrderedDict()
-        self._below: dict[SpanKey, list[Node]] = {}
-        self._by_id: dict[str, list[Node]] = {}
-        self._with_id: dict[Totals, list[Node]] = {}
-        self._without_id: dict[Totals, list[Node]] = {}
-        self._failures: dict[str, list[Node]] = {}
-        self._streams: dict[tuple[str, str], list[Node]] = {}
-        self._families: dict[SpanKey, list[Node]] = {}
-        self._failed_under: dict[SpanKey, bool] = {}
+        self._memory = Memory(self._max)
 
     def decide(
         self, candidate: Request, *, ancestors: Sequence[SpanKey] = (), declared: str | None = None
@@ -92,8 +67,8 @@ class Charging:
         """
         key = (candidate.span.trace_id, candidate.span.span_id)
         with self._lock:
-            if key in self._nodes:
-                return (_duplicate(candidate, self._row_of(self._nodes[key]), "same_span"),)
+            if key in self._memory.nodes:
+                return (_duplicate(candidate, self._row_of(self._memory.nodes[key]), "same_span"),)
             if candidate.call.kind == "free":
                 return (self._free(candidate),)
             node = Node(key, candidate, tuple(ancestors), totals_of(candidate.call), declared)
@@ -104,11 +79,11 @@ class Charging:
     def extend(self, key: SpanKey, ancestors: Sequence[SpanKey]) -> tuple[Outcome, ...]:
         """Learn more ancestors of a span that was decided already, and say what that changes."""
         with self._lock:
-            node = self._nodes.get(key)
+            node = self._memory.nodes.get(key)
             if node is None or len(ancestors) <= len(node.chain):
                 return ()
             node.chain = tuple(ancestors)
-            self._index_chain(node)
+            self._memory.index_chain(node)
             changes = self._take_back_aggregates(node)
             return tuple(changes if node.call.kind == "aggregate" else changes + self._settle(node))
 
@@ -117,7 +92,7 @@ class Charging:
         with self._lock:
             for outcome in reversed(refused):
                 request = outcome.request if isinstance(outcome, Adjustment) else outcome
-                node = self._nodes.get((request.span.trace_id, request.span.span_id))
+                node = self._memory.nodes.get((request.span.trace_id, request.span.span_id))
                 if node is None or isinstance(request, Duplicate):
                     continue
                 if isinstance(outcome, Adjustment) and outcome.sign < 0:
@@ -127,15 +102,15 @@ class Charging:
                     node.has_row = node.has_row and isinstance(outcome, Adjustment)
 
     def _free(self, candidate: Request) -> Duplicate:
-        known = self._by_id.get(candidate.call.response_id) if candidate.call.response_id else None
+        known = self._memory.by_id.get(candidate.call.response_id) if candidate.call.response_id else None
         return _duplicate(candidate, self._row_of(known[-1]) if known else ("", ""), "free")
 
     def _aggregate(self, node: Node) -> tuple[Outcome, ...]:
         if node.call.usage is None and not node.call.invalid_usage:
             return ()
-        self._remember(node)
+        self._memory.remember(node)
         repeats = self._take_back_aggregates(node)
-        if below := self._below.get(node.key):
+        if below := self._memory.below.get(node.key):
             requests = [each for each in below if each.call.kind == "request"] or list(below)
             first = min(requests, key=lambda each: (each.request.span.start_unix_ns, each.key))
             return (_duplicate(node.request, self._row_of(first), "aggregate"), *repeats)
@@ -147,17 +122,17 @@ class Charging:
             return []
         outcomes: list[Outcome] = []
         for key in node.chain:
-            above = self._nodes.get(key)
+            above = self._memory.nodes.get(key)
             if above is not None and above.call.kind == "aggregate" and above.charged is not None:
                 outcomes.append(_adjust(above.charged, -1, above.row or above.key, "aggregate"))
                 above.charged = above.row = None
         return outcomes
 
     def _request(self, node: Node) -> tuple[Outcome, ...]:
-        alone = self._is_alone(node)
-        self._remember(node)
-        if alone and not self._has_tries(node):
-            self._join_families(node, (node,))
+        alone = self._memory.is_alone(node)
+        self._memory.remember(node)
+        if alone and not self._memory.has_tries(node):
+            self._memory.join_families(node, (node,))
             return (self._charge(node, declared_alone(node)),)
         changes = [*self._take_back_aggregates(node), *self._settle(node)]
         own = next((each for each in changes if isinstance(each, Request) and each.span is node.request.span), None)
@@ -173,22 +148,9 @@ class Charging:
             own_outcome = own
         return (own_outcome, *(each for each in changes if each is not own))
 
-    def _is_alone(self, node: Node) -> bool:
-        """Tell, cheaply, that nothing known is related to the span: the path of most requests."""
-        if node.key in self._below or any(key in self._nodes for key in node.chain):
-            return False
-        return not any(True for _ in self._twins(node))
-
-    def _has_tries(self, node: Node) -> bool:
-        """Tell whether the span may follow a failure, or be one that others follow."""
-        family = _parent(node)
-        if family is None:
-            return False
-        return family in self._failed_under or (node.call.status != "success" and family in self._families)
-
     def _settle(self, node: Node) -> list[Outcome]:
         """Group the relatives of `node` anew, and write down what differs from what the ledger was told."""
-        related, above = self._related(node)
+        related, above = self._memory.related(node)
         outcomes: list[Outcome] = []
         groups = group(related, above)
         families = {family for each in related for family in each.families}
@@ -202,7 +164,7 @@ class Charging:
         best = best_of(members)
         if not self._can_adjust and holders:
             return []
-        self._join_families(best, members)
+        self._memory.join_families(best, members)
         if best.charged is not None and len(holders) == 1:
             return []
         outcomes: list[Outcome] = []
@@ -222,15 +184,15 @@ class Charging:
         return outcomes
 
     def _settle_attempts(self, families: set[SpanKey], regrouped: list[Node]) -> list[Outcome]:
-        if not self._can_adjust or self._failed_under.keys().isdisjoint(families):
+        if not self._can_adjust or self._memory.failed_under.keys().isdisjoint(families):
             return []
         outcomes: list[Outcome] = []
-        members = {each.key: each for each in regrouped if each.charged is not None} | self._sharing(families)
+        members = {each.key: each for each in regrouped if each.charged is not None} | self._memory.sharing(families)
         for key, attempt in attempts(members.values()).items():
             node = members[key]
             if node.charged is None or node.charged.attempt == attempt:
                 continue
-            if attempt.kind == "initial" and len(members) >= _FAMILY_KEPT - 1:
+            if attempt.kind == "initial" and len(members) >= FAMILY_KEPT - 1:
                 continue  # what it followed may be forgotten: an attempt that was told once stays told
             row = node.row or node.key
             outcomes.append(_adjust(node.charged, -1, row, "attempt"))
@@ -239,23 +201,9 @@ class Charging:
         return outcomes
 
     def _attempt_of(self, node: Node) -> Attempt:
-        if self._failed_under.keys().isdisjoint(node.families):
+        if self._memory.failed_under.keys().isdisjoint(node.families):
             return declared_alone(node)
-        return attempts((self._sharing(node.families) | {node.key: node}).values())[node.key]
-
-    def _sharing(self, families: Iterable[SpanKey]) -> dict[SpanKey, Node]:
-        """Give every charged request under these parents, and under the parents of those, and so on."""
-        found: dict[SpanKey, Node] = {}
-        seen = set(families)
-        queue = deque(seen)
-        while queue and len(found) < _FAMILY_KEPT:
-            family = queue.popleft()
-            for node in self._families.get(family, ()):
-                if node.charged is not None and node.key not in found and family in node.families:
-                    found[node.key] = node
-                    queue.extend(node.families - seen)
-                    seen |= node.families
-        return found
+        return attempts((self._memory.sharing(node.families) | {node.key: node}).values())[node.key]
 
     def _charge(self, node: Node, attempt: Attempt) -> Outcome:
         node.charged = node.request if attempt == node.request.attempt else replace(node.request, attempt=attempt)
@@ -266,7 +214,7 @@ class Charging:
         return node.charged
 
     def _winner(self, node: Node) -> Node:
-        related, above = self._related(node)
+        related, above = self._memory.related(node)
         members = next(members for members in group(related, above) if node in members)
         return next((each for each in members if each.charged is not None), best_of(members))
 
@@ -274,97 +222,6 @@ class Charging:
         if node.charged is None and node.call.kind == "request":
             node = self._winner(node)
         return node.row or node.key
-
-    def _related(self, node: Node) -> tuple[list[Node], dict[SpanKey, Node]]:
-        """Give every request span that is related to `node`, directly or not, and who is directly above whom."""
-        found = {node.key: node}
-        above: dict[SpanKey, Node] = {}
-        queue = deque((node,))
-        while queue and len(found) < _FAMILY_KEPT:
-            each = queue.popleft()
-            outer = self._above(each)
-            if outer is not None:
-                above[each.key] = outer
-            near = [*((outer,) if outer else ()), *self._below.get(each.key, ()), *self._twins(each)]
-            for other in near:
-                if other.call.kind == "request" and other.key not in found:
-                    found[other.key] = other
-                    queue.append(other)
-        for each in queue:
-            if (outer := self._above(each)) is not None:
-                above[each.key] = outer
-        return list(found.values()), above
-
-    def _above(self, node: Node) -> Node | None:
-        for key in node.chain:
-            outer = self._nodes.get(key)
-            if outer is not None and outer.call.kind == "request":
-                return outer
-        return None
-
-    def _twins(self, node: Node) -> Iterator[Node]:
-        if node.call.response_id:
-            yield from (each for each in self._by_id.get(node.call.response_id, ()) if share_response(node, each))
-        if _may_be_stream(node):
-            yield from self._stream_parts(node)
-        if node.failed_unpaid:
-            yield from (each for each in self._failures.get(node.key[0], ()) if share_failure(node, each))
-        if node.totals is not None:
-            yield from (each for each in self._without_id.get(node.totals, ()) if are_twins(node, each))
-            if not node.call.response_id:
-                yield from (each for each in self._with_id.get(node.totals, ()) if are_twins(node, each))
-
-    def _stream_parts(self, node: Node) -> Iterator[Node]:
-        parts = self._streams.get(_stream_of(node), ())
-        if node.call.stream_began_unix_ns:
-            return (each for each in parts if reports_stream(node, each))
-        return (each for each in parts if reports_stream(each, node))
-
-    def _remember(self, node: Node) -> None:
-        while len(self._nodes) >= self._max:
-            self._forget(self._nodes.popitem(last=False)[1])
-        self._nodes[node.key] = node
-        self._index_chain(node)
-        for table, key in self._places(node):
-            _append(table, key, node)
-
-    def _places(self, node: Node) -> Iterator[tuple[dict[Any, list[Node]], object]]:
-        """Where a request span is looked up, besides its key and its ancestors."""
-        if node.call.kind != "request":
-            return
-        if node.call.response_id:
-            yield self._by_id, node.call.response_id
-        if node.totals is not None:
-            yield self._with_id if node.call.response_id else self._without_id, node.totals
-        if _may_be_stream(node):
-            yield self._streams, _stream_of(node)
-        if node.failed_unpaid:
-            yield self._failures, node.key[0]
-
-    def _forget(self, node: Node) -> None:
-        for table, key in self._places(node):
-            _remove(table, key, node)
-        for ancestor in node.chain:
-            _remove(self._below, ancestor, node)
-        for family in node.families:
-            _remove(self._families, family, node)
-            if family not in self._families:
-                self._failed_under.pop(family, None)
-
-    def _index_chain(self, node: Node) -> None:
-        for key in node.chain:
-            below = self._below.get(key)
-            if below is None or node not in below:
-                _append(self._below, key, node)
-
-    def _join_families(self, best: Node, members: Iterable[Node]) -> None:
-        best.families = frozenset(parent for each in members if (parent := _parent(each)) is not None)
-        for family in best.families:
-            held = self._families.get(family)
-            if held is None or best not in held:
-                _append(self._families, family, best, most=_FAMILY_KEPT)
-            if best.call.status != "success":
-                self._failed_under[family] = True
 
 
 _CHARGINGS: weakref.WeakSet[Charging] = weakref.WeakSet()
@@ -379,19 +236,6 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
-def _may_be_stream(node: Node) -> bool:
-    return bool(node.call.stream_began_unix_ns) or (node.call.usage is None and node.call.status == "success")
-
-
-def _stream_of(node: Node) -> tuple[str, str]:
-    return node.request.span.scope_name, node.call.request_model
-
-
-def _parent(node: Node) -> SpanKey | None:
-    parent = node.request.span.parent_span_id
-    return (node.key[0], parent) if parent else None
-
-
 def _related(a: Node, b: Node) -> bool:
     return a.key in b.chain or b.key in a.chain
 
@@ -402,20 +246,3 @@ def _duplicate(candidate: Request, row: SpanKey, reason: str) -> Duplicate:
 
 def _adjust(request: Request, sign: int, row: SpanKey, reason: str) -> Adjustment:
     return Adjustment(request=request, sign=1 if sign > 0 else -1, of_trace_id=row[0], of_span_id=row[1], reason=reason)
-
-
-def _append(table: dict[K, list[Node]], key: K, node: Node, *, most: int = _KEPT) -> None:
-    held = table.setdefault(key, [])
-    if len(held) >= most:
-        del held[0]
-    held.append(node)
-
-
-def _remove(table: dict[K, list[Node]], key: K, node: Node) -> None:
-    held = table.get(key)
-    if held is None:
-        return
-    if node in held:
-        held.remove(node)
-    if not held:
-        del table[key]

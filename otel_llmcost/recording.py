@@ -49,8 +49,8 @@ def record_request(
     """
     Record one request and give its price.
 
-    The owner is the current `attributed(...)`. Model, usage, response id, tier and instant are read from `response` (an
-    OpenAI or Anthropic body as parsed JSON) where they are not given. A request with a response id is stored under ids
+    The owner is the current `attributed(...)`. Model, usage, response id, tier and instant are read from `response` (a
+    provider's body as parsed JSON) where they are not given. A request with a response id is stored under ids
     made from it, so that a file that was recorded twice shows as rows with one key.
 
     Args:

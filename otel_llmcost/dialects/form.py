@@ -67,11 +67,8 @@ def build(
     told = (provider or raw.provider, raw.model, raw.service_tier, family) if raw else (provider, "", "", family)
     site = site_of(span, form, shape, operation, told)
     status, error_type = read_status(span)
-    if raw and (raw.usage or raw.invalid_usage):
-        gaps = tuple(gap for gap in raw.gaps if gap in site.known.billed)
-        count = _Count(raw.usage, "raw", raw.invalid_usage, gaps)
-    else:
-        count = _count(span, shape, site.known, exclusive)
+    count = _count_raw(raw, site.known) if raw else None
+    count = count or _count(span, shape, site.known, exclusive)
     usage = count.usage
     if status != "success" and usage is not None and not any(usage.counts):
         usage = None  # some write zeros on failed calls; nobody counted anything
@@ -96,6 +93,12 @@ def build(
         resend_count=_resends(span),
         price_attributes=site.price_attributes,
     )
+
+
+def _count_raw(raw: ProviderUsage, known: Known) -> _Count | None:
+    if not raw.usage and not raw.invalid_usage:
+        return None
+    return _Count(raw.usage, "raw", raw.invalid_usage, tuple(gap for gap in raw.gaps if gap in known.billed))
 
 
 def _count(span: SpanView, shape: Shape, known: Known, exclusive: bool) -> _Count:

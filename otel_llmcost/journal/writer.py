@@ -31,6 +31,7 @@ _SEAL_BYTES: Final = MAX_SEGMENT_BYTES // 4
 """A segment is read whole to be shipped: this bounds the shipper's memory."""
 _MEASURE_SECONDS: Final = 10.0
 """How often the folder is measured for the size cap; between, our own bytes are counted."""
+_pack_head: Final = HEAD.pack
 _DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -86,19 +87,23 @@ class Journal:
         """
         with self._lock:
             segment = self._open.get((table, month)) or self._begin(table, month)
-            record = b"".join([_record(segment.prefix, row) for row in rows])
-            if self._written + len(record) > self._limit or len(record) > MAX_ROW_BYTES:
-                self._check_room(len(record))
+            if len(rows) == 1:  # nearly always: the list and the join of the other branch cost 0.3 us
+                record = _record(segment.prefix, rows[0])
+            else:
+                record = b"".join([_record(segment.prefix, row) for row in rows])
+            size = len(record)
+            if size > MAX_ROW_BYTES or self._written + size > self._limit:
+                self._check_room(size)
             rows_before = segment.rows
             try:
                 written = os.write(segment.descriptor, record)
             except OSError as error:
                 self._fail(segment, error)
-            if written != len(record):
+            if written != size:
                 self._cut(segment, rows_before, written)
             segment.rows += len(rows)
-            segment.size += written
-            self._written += written
+            segment.size += size
+            self._written += size
             if segment.rows >= self._seal_rows or segment.size >= _SEAL_BYTES:
                 self._retire(segment)
 
@@ -279,8 +284,8 @@ class Journal:
 
 
 def _record(prefix: bytes, row: bytes) -> bytes:
-    payload = b"".join((prefix, memoryview(row)[1:], b"\n"))
-    return HEAD.pack(len(payload), crc32(payload)) + payload
+    payload = prefix + row[1:] + b"\n"  # plain copies of a kilobyte: 0.2 us less than a join over a memoryview
+    return _pack_head(len(payload), crc32(payload)) + payload
 
 
 def _close_all(open_segments: dict[tuple[str, str], OpenSegment], full: list[OpenSegment]) -> None:

@@ -81,13 +81,14 @@ def record_request(
         usage=body.usage if usage is None else usage,
         invalid_usage=body.invalid_usage if usage is None else (),
         usage_convention="raw",
+        usage_gaps=body.gaps if usage is None else (),
         service_tier=service_tier or body.service_tier,
         batch=batch,
         speed=speed or body.speed,
         region=region or body.region,
         status=status,
         error_type=error_type,
-        provider_cost_usd=provider_cost_usd,
+        provider_cost_usd=body.provider_cost_usd if provider_cost_usd is None else provider_cost_usd,
         price_attributes=attributes or {},
     )
     start_ns = _unix_ns(at) if at or body.created_unix_s is None else body.created_unix_s * 10**9

@@ -73,6 +73,22 @@ def test_a_response_body_says_what_was_used(exporter, body, cost):
     assert (row["cost_usd"], row["response_id"]) == (cost, body["id"])
 
 
+def test_a_body_tells_its_gaps_and_its_own_cost(exporter):
+    """
+    What a body cannot say stays a gap of the row, and what its sender charged is kept beside our cost.
+    """
+    stream_start = {"id": "msg_1", "type": "message", "model": "claude-sonnet-4", "stop_reason": None}
+    stream_start["usage"] = {"input_tokens": 8_000, "output_tokens": 1}
+    routed = {"id": "gen-1", "object": "chat.completion", "model": "openai/gpt-5.4-mini"}
+    routed["usage"] = {"prompt_tokens": 10, "completion_tokens": 5, "cost": 0.00003}
+    record_request(provider="anthropic", response=stream_start, at=AT, exporter=exporter)
+    record_request(provider="openrouter", response=routed, at=AT, exporter=exporter)
+    cut, reported = rows(exporter)
+
+    assert "output" in cut["usage_gaps"]
+    assert Decimal(reported["provider_cost_usd"]) == Decimal("0.00003")
+
+
 def test_a_file_that_is_recorded_twice_has_the_same_keys(tmp_path):
     """
     A response id makes the row's key, so that two runs over one file can be told apart from two requests.

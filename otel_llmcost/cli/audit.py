@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import IO, Final
@@ -19,6 +18,7 @@ from otel_llmcost.cli._output import Column, print_facts, print_json, print_tabl
 from otel_llmcost.model import Priced, Usage
 from otel_llmcost.pricing import Pricer
 from otel_llmcost.pricing.arithmetic import arithmetic
+from otel_llmcost.pricing.instants import read_instant
 from otel_llmcost.settings import Settings
 
 __all__ = ["audit"]
@@ -28,12 +28,12 @@ def _moment(_ctx: click.Context, _param: click.Parameter, text: str | None) -> i
     if text is None:
         return time.time_ns()
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is not an ISO time; write 2026-11-01T12:00:00Z") from None
+        moment = read_instant(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
     if not 2000 <= moment.year < 2100:
         raise click.BadParameter(f"{text!r} is not within 2000 to 2099")
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()) * 10**9
+    return int(moment.timestamp()) * 10**9
 
 
 @click.command(epilog="Limits: 64 MiB for one line or document, 1,000,000 spans in all. Exit code 1: something could "

@@ -44,7 +44,18 @@ class RequestRow:
     input_tokens: int | None
     cached_input_tokens: int | None
     cache_write_tokens: int | None
+    cache_write_1h_tokens: int | None
+    cache_write_12h_tokens: int | None
     output_tokens: int | None
+    audio_input_tokens: int | None
+    cached_audio_input_tokens: int | None
+    audio_output_tokens: int | None
+    image_input_tokens: int | None
+    image_output_tokens: int | None
+    web_search_calls: int | None
+    file_search_calls: int | None
+    code_execution_calls: int | None
+    reasoning_tokens: int | None
     sign: Literal[-1, 1]
     adjustment_reason: str
     rate_id: str

@@ -140,7 +140,8 @@ def test_broken_lines_are_reported_and_the_rest_is_audited(tmp_path: Path):
     [
         ((), "FILE"),
         (("missing.json",), "missing.json"),
-        (("-", "--at", "noon"), "2026-11-01T12:00:00Z"),
+        (("-", "--at", "noon"), "2026-08-16T16:00:00Z"),
+        (("-", "--at", "2026-11-01T12:00:00"), "no time zone"),
         (("-", "--at", "1066-10-14"), "2000 to 2099"),
         (("-", "--format", "csv"), "csv"),
     ],

@@ -21,6 +21,7 @@ from typing import Final, Protocol
 
 from otel_llmcost.counters import COUNTERS
 from otel_llmcost.errors import JournalError, LedgerRefused, LLMCostError
+from otel_llmcost.fence import fenced
 from otel_llmcost.journal import Segment, adopt, segment_names
 
 __all__ = ["LOOKUP_SECONDS", "RowLedger", "Shipped", "ship_once"]
@@ -68,15 +69,17 @@ def ship_once(
     *,
     fingerprint: str,
     progress: Callable[[int, int], None] | None = None,
+    on_shipped: Callable[[str, bytes], None] | None = None,
     lookup_seconds: float = LOOKUP_SECONDS,
 ) -> Shipped:
     """
     Ship every segment of a journal's folder that is sealed or whose owner died; never raises what the ledger says.
 
-    `progress` is told (segments looked at, segments seen at the start). A replicated ledger forgets tokens by time:
-    `lookup_seconds` must be at most half of its window.
+    `progress` is told (segments looked at, segments seen at the start); `on_shipped` the table and the lines of JSON of
+    every insert that the ledger acknowledged. A replicated ledger forgets tokens by time: `lookup_seconds` must be at
+    most half of its window.
     """
-    round_ = _Round(ledger, directory, fingerprint, lookup_seconds)
+    round_ = _Round(ledger, directory, fingerprint, lookup_seconds, on_shipped)
     stopped: LLMCostError | None = None
     left = 0
     try:
@@ -101,11 +104,19 @@ def ship_once(
 class _Round:
     """One look at everything that waits."""
 
-    def __init__(self, ledger: RowLedger, directory: Path, fingerprint: str, lookup_seconds: float) -> None:
+    def __init__(
+        self,
+        ledger: RowLedger,
+        directory: Path,
+        fingerprint: str,
+        lookup_seconds: float,
+        on_shipped: Callable[[str, bytes], None] | None,
+    ) -> None:
         self._ledger = ledger
         self._directory = directory
         self._fingerprint = fingerprint
         self._lookup_seconds = lookup_seconds
+        self._on_shipped = on_shipped
         self._proven: set[str] = set()
         """Tables that took rows in this round: what they refuse now is the fault of the rows."""
         self._doubtful: list[tuple[Path, LedgerRefused]] = []
@@ -181,6 +192,12 @@ class _Round:
         self.bytes += len(payload)
         COUNTERS.add("shipper.rows", segment.rows)
         COUNTERS.add("shipper.segments")
+        self._tell(segment.table, payload)
+
+    @fenced("on_shipped", otherwise=None)
+    def _tell(self, table: str, payload: bytes) -> None:
+        if self._on_shipped is not None:
+            self._on_shipped(table, payload)
 
     def _narrow(self, segment: Segment, error: LedgerRefused) -> None:
         """Halve a refused segment until the bad rows are alone; the good ones are stored on the way."""

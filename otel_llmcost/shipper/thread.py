@@ -53,10 +53,18 @@ class ShipperThread:
     _thread: threading.Thread | None
     _changed: threading.Condition
 
-    def __init__(self, *, connect: Callable[[], OpenLedger], directory: Path, fingerprint: str) -> None:
+    def __init__(
+        self,
+        *,
+        connect: Callable[[], OpenLedger],
+        directory: Path,
+        fingerprint: str,
+        on_shipped: Callable[[str, bytes], None] | None = None,
+    ) -> None:
         self._connect = connect
         self._directory = directory
         self._fingerprint = fingerprint
+        self._on_shipped = on_shipped
         self._logged: set[str] = set()
         self._stopping = False
         self._begin_anew()
@@ -164,7 +172,8 @@ class ShipperThread:
 
     @fenced("ship", otherwise=Shipped(stopped=LLMCostError("the shipper failed: the log has its stack")))
     def _round(self) -> Shipped:
-        return ship_once(_WhenNeeded(self._open), self._directory, fingerprint=self._fingerprint)
+        ledger = _WhenNeeded(self._open)
+        return ship_once(ledger, self._directory, fingerprint=self._fingerprint, on_shipped=self._on_shipped)
 
     @fenced("ship", otherwise=None)
     def _close(self, ledger: OpenLedger) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import time
 from collections.abc import Callable
@@ -41,6 +42,43 @@ def test_ships_everything(ledger: MemoryLedger, folder: Path, seal: Seal) -> Non
     assert seen == [(1, 2), (2, 2)]
     assert backlog(folder).segments == 0
     assert ship(ledger, folder) == Shipped()
+
+
+def test_who_asks_is_told_what_the_ledger_took(ledger: MemoryLedger, folder: Path, seal: Seal) -> None:
+    """
+    Each acknowledged insert is told with its table and lines; an insert that failed, or a bad row, is not.
+    """
+    seal(range(10))
+    seal([10], table="llm_rates")
+    ledger.bad = {3}
+    told: list[tuple[str, int]] = []
+
+    def tell(table: str, payload: bytes) -> None:
+        told.extend((table, json.loads(line)["n"]) for line in payload.splitlines())
+
+    ledger.before = once(0, LedgerUnavailable("reset"))
+    ship_once(ledger, folder, fingerprint="test", on_shipped=tell)
+    assert told == []
+    ship_once(ledger, folder, fingerprint="test", on_shipped=tell)
+    assert sorted(told) == [("llm_rates", 10), *(("llm_requests", n) for n in range(10) if n != 3)]
+
+
+def test_a_listener_that_fails_delays_nothing(
+    ledger: MemoryLedger, folder: Path, seal: Seal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    An error of whoever listens is counted, and every segment is shipped all the same.
+    """
+    monkeypatch.setattr("otel_llmcost.fence.RERAISE", False)
+    seal(range(10))
+    seal(range(10, 20))
+
+    def fail(_table: str, _payload: bytes) -> None:
+        raise ValueError
+
+    shipped = ship_once(ledger, folder, fingerprint="test", on_shipped=fail)
+    assert (shipped.segments, shipped.left, shipped.stopped) == (2, 0, None)
+    assert COUNTERS["fence.on_shipped"] == 2
 
 
 def released(segments: object) -> list[Segment]:

@@ -87,7 +87,7 @@ class ShipperThread:
         """Ship what is sealed now, without waiting out a pause. True only if nothing was left behind in time."""
         deadline = time.monotonic() + timeout_seconds
         self.start()
-        while (shipped := self._ask_for_round(deadline)) is not None:
+        while (shipped := self._round_by(deadline)) is not None:
             if shipped.stopped is not None:
                 return False
             if not shipped.left:
@@ -96,11 +96,16 @@ class ShipperThread:
             time.sleep(max(0.0, min(0.05, deadline - time.monotonic())))
         return False
 
+    def ship_now(self, timeout_seconds: float) -> Shipped | None:
+        """Do one whole round that begins after now, without waiting out a pause; None if it does not end in time."""
+        self.start()
+        return self._round_by(time.monotonic() + timeout_seconds)
+
     def stop(self, timeout_seconds: float = 2.0) -> None:
         """End the thread, after a last round if the ledger answered lately; in all not longer than the timeout."""
         deadline = time.monotonic() + timeout_seconds
         if self._thread is not None and not self._failures:
-            self._ask_for_round(time.monotonic() + timeout_seconds * 0.8)
+            self._round_by(time.monotonic() + timeout_seconds * 0.8)
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -131,7 +136,7 @@ class ShipperThread:
         else:
             self._thread = thread
 
-    def _ask_for_round(self, deadline: float) -> Shipped | None:
+    def _round_by(self, deadline: float) -> Shipped | None:
         """Wait for a whole round that begins after now; None if there was none in time."""
         with self._changed:
             if self._thread is None or self._stopping:

@@ -109,11 +109,15 @@ def record_outcome(
 
     Raises as `record_request` does, and `ValueError` for a value that is no exact amount.
     """
-    at_ns = _unix_ns(at)
+    at_ns, exporter = _unix_ns(at), exporter or only_exporter()
     row = outcome_row(
-        action=action, action_id=action_id, value_usd=value_usd, start_unix_ns=at_ns, customer_id=customer_id
+        action=action,
+        action_id=exporter.owners.hash.of("action_id", action_id),
+        value_usd=value_usd,
+        start_unix_ns=at_ns,
+        customer_id=exporter.owners.hash.of("customer_id", customer_id) if customer_id else None,
     )
-    (exporter or only_exporter()).append("llm_outcomes", at_ns, row)
+    exporter.append("llm_outcomes", at_ns, row)
 
 
 def _check_texts(**named: object) -> None:

@@ -54,6 +54,13 @@ class Settings:
     max_owner_values: int = 10_000
     """`OTEL_LLMCOST_MAX_OWNER_VALUES`. Distinct teams, features, environments and actions kept; further ones are
     stored as `(overflow)`. customer_id and action_id are never capped."""
+    hash_key_file: Path | None = None
+    """`OTEL_LLMCOST_HASH_KEY_FILE`. A file (mode 0600) with a secret: the values of `hash_keys` are stored as its HMAC."""
+    hash_keys: tuple[str, ...] = ("customer_id",)
+    """`OTEL_LLMCOST_HASH_KEYS`. Owner fields and keys of your own that are hashed, with a key file:
+    `customer_id,action_id,user_id`."""
+    metrics: bool = True
+    """`OTEL_LLMCOST_METRICS`. Report our counters and the cost that was shipped to the application's MeterProvider."""
     record_all: bool = False
     """`OTEL_LLMCOST_RECORD_ALL`. Record the spans that the sampler drops, all of them, for emitters that no table
     knows at span start; what is exported is unchanged."""
@@ -134,5 +141,8 @@ _READERS = {
     "gateways": _read_list,
     "guard_propagation": _read_bool,
     "max_owner_values": _read_int,
+    "hash_key_file": _read_path,
+    "hash_keys": _read_list,
+    "metrics": _read_bool,
     "record_all": _read_bool,
 }

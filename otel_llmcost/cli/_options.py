@@ -10,8 +10,10 @@ import click
 
 from otel_llmcost.cli._output import FORMATS
 from otel_llmcost.errors import ReportError
+from otel_llmcost.ownership import OwnerHash
 from otel_llmcost.reports.dimensions import DIMENSIONS
 from otel_llmcost.reports.period import Period, month, period
+from otel_llmcost.settings import Settings
 
 __all__ = [
     "NO_REQUESTS",
@@ -65,15 +67,16 @@ def period_of(since: str | None, until: str | None, month_text: str | None) -> P
     return month(month_text)
 
 
-def where_of(where: tuple[str, ...]) -> dict[str, str]:
-    """Read `--where team=search`. Raises `ReportError`."""
+def where_of(where: tuple[str, ...], settings: Settings) -> dict[str, str]:
+    """Read `--where team=search`; a value that is stored as a hash is asked for by it. Raises `ReportError`."""
     pairs = [text.partition("=") for text in where]
     if wrong := [name for name, equals, _ in pairs if not (name and equals)]:
         raise ReportError(f"--where {wrong[0]!r} is not DIMENSION=VALUE, as in --where team=search")
     columns = [DIMENSIONS.get(name, name) for name, _, _ in pairs]
     if twice := [name for (name, _, _), column in zip(pairs, columns, strict=True) if columns.count(column) > 1]:
         raise ReportError(f"--where {twice[-1]}=… is given twice: a charge has one value; ask once for each")
-    return {name: value for name, _, value in pairs}
+    stored = OwnerHash.from_settings(settings)
+    return {name: stored.of(column, value) for (name, _, value), column in zip(pairs, columns, strict=True)}
 
 
 @contextmanager

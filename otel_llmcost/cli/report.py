@@ -55,8 +55,9 @@ def report(
       otel-llmcost report --by feature,model --where team=search --format csv
     """
     with asked():
-        period, filters = period_of(since, until, month), where_of(where)
-        with open_ledger(Settings.from_env(), dsn) as ledger:
+        settings = Settings.from_env()
+        period, filters = period_of(since, until, month), where_of(where, settings)
+        with open_ledger(settings, dsn) as ledger:
             found = spend(ledger, by.split(","), since=period.since, until=period.until, where=filters, top=top)
     _PRINT[format](found)
     if not found.rows:

@@ -53,8 +53,9 @@ def requests(
       otel-llmcost requests --where price_status=unpriced --format csv
     """
     with asked():
-        period, filters = period_of(since, until, month), where_of(where)
-        with open_ledger(Settings.from_env(), dsn) as ledger:
+        settings = Settings.from_env()
+        period, filters = period_of(since, until, month), where_of(where, settings)
+        with open_ledger(settings, dsn) as ledger:
             rows = find_requests(ledger, since=period.since, until=period.until, where=filters, limit=limit)
     if format == "json":
         print_json([{name: _plain(value) for name, value in asdict(row).items()} for row in rows])

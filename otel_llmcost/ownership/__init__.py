@@ -10,14 +10,17 @@ there). What may leave or enter the process is decided in `propagation`.
 from __future__ import annotations
 
 from otel_llmcost.ownership.attribution import ATTEMPTS, Attribution, attributed
+from otel_llmcost.ownership.hashing import FORGOTTEN, OwnerHash
 from otel_llmcost.ownership.reader import MAX_EXTRA, OVERFLOW, OwnerReader, inbound_entries, mark_inbound
 from otel_llmcost.ownership.values import clean_value
 
 __all__ = [
     "ATTEMPTS",
+    "FORGOTTEN",
     "MAX_EXTRA",
     "OVERFLOW",
     "Attribution",
+    "OwnerHash",
     "OwnerReader",
     "attributed",
     "clean_value",

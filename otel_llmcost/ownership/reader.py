@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final, TypeVar, cast
 
@@ -15,6 +16,7 @@ from otel_llmcost.counters import COUNTERS
 from otel_llmcost.errors import SettingsError
 from otel_llmcost.model import NO_OWNER, Owner
 from otel_llmcost.ownership.attribution import ATTEMPTS
+from otel_llmcost.ownership.hashing import OwnerHash
 from otel_llmcost.ownership.values import MAX_READ, clean_value, is_extra_name, plain_text
 from otel_llmcost.settings import Settings
 
@@ -73,11 +75,13 @@ class OwnerReader:
 
     Distinct teams, features, environments and actions are capped at `settings.max_owner_values` for the life of the
     process (threads that meet the cap at the same instant may each add one). Raises `SettingsError` when
-    `settings.baggage_keys` maps to a name that cannot be an owner key.
+    `settings.baggage_keys` maps to a name that cannot be an owner key, or the key of `settings.hash_key_file` is no good.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._mapped = {key: _target(key, name) for key, name in settings.baggage_keys.items()}
+        self.hash = OwnerHash.from_settings(settings)
+        """What replaces the values of `settings.hash_keys`, in every owner given here."""
         self._max_values = settings.max_owner_values
         self._admitted: dict[int, set[str]] = {slot: set() for slot in _CAPPED}
         self._cleaned: dict[str, str | None] = {}
@@ -136,10 +140,28 @@ class OwnerReader:
                 bits |= 4
         if not bits:
             return NO_OWNER
+        if self.hash.names:
+            extra = self._hashed(values, extra)
         owner, overflowed = self._owner(values, extra, bits)
         if overflowed:
             COUNTERS.add("owner.overflow", overflowed)
         return owner
+
+    def hashed(self, owner: Owner) -> Owner:
+        """Hash what an owner that was read elsewhere, off a span that was priced at its source, still says plainly."""
+        if not self.hash.names:
+            return owner
+        plain = {name: getattr(owner, name) for name in self.hash.names.intersection(_FIELDS)}
+        extra = {name: self.hash.of(name, value) for name, value in owner.extra.items()}
+        return replace(
+            owner, extra=extra, **{name: self.hash.of(name, value) for name, value in plain.items() if value}
+        )
+
+    def _hashed(self, values: list[str | None], extra: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+        for slot, name in enumerate(_FIELDS):
+            if (value := values[slot]) is not None:
+                values[slot] = self.hash.of(name, value)
+        return tuple((name, self.hash.of(name, value)) for name, value in extra)
 
     @staticmethod
     def declared_attempt(context: Context | None) -> str | None:

@@ -66,6 +66,11 @@ class LedgerError(LLMCostError):
 class LedgerUnavailable(LedgerError):
     """The ledger did not answer, or the answer was not ClickHouse's: worth retrying."""
 
+    def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+        """How long whoever answered wants to be left alone (`Retry-After`); None if nothing was said."""
+
 
 class LedgerBusy(LedgerError):
     """Another process owns the embedded ledger."""

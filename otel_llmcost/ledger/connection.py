@@ -27,6 +27,8 @@ __all__ = ["TABLES", "Ledger", "connect", "read_sql"]
 
 TABLES: Final = ("llm_requests", "llm_adjustments", "llm_rates", "llm_outcomes")
 """The tables that take rows; rollups fill themselves."""
+ROLLED_UP: Final = ("llm_requests", "llm_adjustments")
+"""Those of them that rollups are made of."""
 
 INSERT_SETTINGS: Final = {
     # Exactly once: one token, remembered by the table and by every rollup behind it. Defaults differ by version
@@ -101,6 +103,16 @@ class Ledger:
         if table not in TABLES:
             raise SchemaError(f"{table!r} takes no rows; tables are {', '.join(TABLES)}")
         return bool(self.query("batch_exists", {"table": table, "batch_id": batch_id}))
+
+    def mark_for_repair(self, table: str, month: str, batch_id: str, reason: str) -> None:
+        """
+        Say in `llmcost_repairs` that the rollups of a month (`YYYYMM`) may lack a batch which the table has.
+
+        Rows of a table without rollups need no such mark. Raises `LedgerUnavailable`, `LedgerRefused` or `SchemaError`.
+        """
+        if table in ROLLED_UP:
+            mark = {"table": table, "month": month, "batch_id": batch_id, "reason": reason}
+            self.command(read_sql("queries", "mark_for_repair"), mark, what="mark a batch for repair")
 
     def close(self) -> None:
         """Close the connection, and give an embedded ledger free for its next owner."""

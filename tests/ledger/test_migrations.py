@@ -10,7 +10,7 @@ import pytest
 
 from otel_llmcost.errors import LedgerRefused, SchemaError
 from otel_llmcost.ledger import Ledger, connect, migrations, parse_dsn
-from otel_llmcost.ledger.connection import TABLES, read_sql
+from otel_llmcost.ledger.connection import ROLLED_UP, TABLES, read_sql
 from otel_llmcost.model import COMPONENTS, COUNTS
 from tests.ledger.samples import a_request, ask, store
 
@@ -116,10 +116,25 @@ def test_every_block_is_remembered(ledger: Ledger) -> None:
     forgetful = ask(
         ledger,
         "SELECT count() FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree' "
-        "AND name != 'llmcost_migrations' AND create_table_query NOT LIKE '%non_replicated_deduplication_window = 100000%'",
+        "AND name NOT LIKE 'llmcost_%' AND create_table_query NOT LIKE '%non_replicated_deduplication_window = 100000%'",
     )
 
     assert forgetful == ["0"]
+
+
+def test_a_batch_is_marked_for_repair(ledger: Ledger) -> None:
+    """
+    A batch whose rollups are in doubt is written down with its month and reason, and only where there are rollups.
+    """
+    for table in TABLES:
+        ledger.mark_for_repair(table, "202611", "some-batch", "found_by_lookup")
+    marks = ask(
+        ledger,
+        "SELECT groupArray(concat(table, ' ', month, ' ', batch_id, ' ', reason)) FROM "
+        "(SELECT * FROM llmcost_repairs FINAL WHERE repaired_at = 0 AND marked_at > now() - 60 ORDER BY table)",
+    )
+    assert "llm_requests 202611 some-batch found_by_lookup" in marks[0]
+    assert marks[0].count("some-batch") == len(ROLLED_UP)
 
 
 def test_every_table_has_batch_id(ledger: Ledger) -> None:

@@ -31,7 +31,7 @@ from otel_llmcost.journal import Journal
 from otel_llmcost.journal.maintenance import Maintenance
 from otel_llmcost.ledger import connect
 from otel_llmcost.ledger.dsn import parse_dsn
-from otel_llmcost.ledger.row import Row, adjustment_row, encode_row, month_of, rate_row, request_row
+from otel_llmcost.ledger.row import Row, adjustment_row, encode_request, encode_row, month_of, rate_row
 from otel_llmcost.meter import Meter
 from otel_llmcost.model import Adjustment, Attributes, ModelCall, Priced, Request, SpanView
 from otel_llmcost.ownership import OwnerReader
@@ -115,7 +115,7 @@ class ClickHouseSpanExporter(SpanExporter):
     def _write_request(self, request: Request) -> bool:
         try:
             self._write_rate(request)
-            self._append("llm_requests", month_of(request.span.start_unix_ns), encode_row(request_row(request)))
+            self._append("llm_requests", month_of(request.span.start_unix_ns), encode_request(request))
         except JournalError as error:
             return self._refuse(error)
         return True

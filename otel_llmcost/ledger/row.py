@@ -13,59 +13,62 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
-from operator import attrgetter
 from typing import Final
 
 import orjson
 
+from otel_llmcost.ledger.encoding import Row, encode_row, owner_columns, site_columns
 from otel_llmcost.model import (
     COMPONENTS,
     COUNTS,
     EXACT,
     MAX_COST_PICOUSD,
     MAX_COUNT,
-    NONE,
     UNATTRIBUTED,
     Adjustment,
     Attempt,
-    ModelCall,
-    Owner,
     Priced,
     RateContent,
     Request,
     SpanView,
-    Unpriced,
     picousd_text,
 )
 
-__all__ = ["Row", "adjustment_row", "encode_row", "month_of", "outcome_row", "rate_row", "request_row"]
+__all__ = [
+    "Row",
+    "adjustment_row",
+    "encode_request",
+    "encode_row",
+    "month_of",
+    "outcome_row",
+    "rate_row",
+    "request_row",
+]
 
 _FIRST_NS: Final = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp()) * 10**9
 _LAST_NS: Final = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()) * 10**9 - 1000
-_MAX_NAME: Final = 256
 _MAX_COST_USD: Final = Decimal(1_000_000)
 _PICOUSD: Final = Decimal("1e-12")
 _MICROUSD: Final = Decimal("1e-6")
 _SHOWN: Final = 60
-_TEXTS_KEPT: Final = 1024
-
-Row = dict[str, object]
+_INITIAL: Final = Attempt()
 
 
 def request_row(request: Request) -> Row:
     """Give the row of `llm_requests`; costs are decimal text in USD, `timestamp` is UTC with microseconds."""
-    notes: list[str] = []
-    row = _span_columns(request.span, notes)
-    _add_owner(row, request.owner)
-    _add_call(row, request.call, notes)
-    _add_attempt(row, request.attempt)
-    if isinstance(request.price, Priced):
-        _add_price(row, request.price, notes)
-    else:
-        _add_reason(row, request.price)
-    if notes:
-        row["detail"] = "; ".join([str(row["detail"]), *notes] if "detail" in row else notes)
-    return row
+    own = _own_columns(request)
+    return own | owner_columns(request.owner)[0] | site_columns(request, is_costed="cost_usd" in own)[0]
+
+
+def encode_request(request: Request) -> bytes:
+    """
+    Give `encode_row(request_row(request))`, but for the order of its keys, in half the time.
+
+    Two thirds of a row repeat with every request of one owner and one call site: their JSON is remembered.
+    """
+    own = _own_columns(request)
+    site = site_columns(request, is_costed="cost_usd" in own)
+    return b"".join((encode_row(own)[:-1], owner_columns(request.owner)[1], site[1]))
 
 
 def adjustment_row(adjustment: Adjustment) -> Row:
@@ -114,24 +117,6 @@ def outcome_row(
     }
 
 
-def encode_row(row: Row) -> bytes:
-    """Give the row as one line of JSON. Text that no encoding has (lone surrogates) is replaced, never the row lost."""
-    try:
-        return orjson.dumps(row)
-    except TypeError:
-        return orjson.dumps(_encodable(row))
-
-
-def _encodable(value: object) -> object:
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, dict):
-        return {_encodable(name): _encodable(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_encodable(each) for each in value]
-    return value
-
-
 def month_of(moment: Mapping[str, object] | int) -> str:
     """Give the partition of a row, or of an instant in nanoseconds since 1970: `202611`."""
     if isinstance(moment, int):
@@ -167,6 +152,36 @@ def _timestamp(unix_ns: int) -> str:
     return f"{_second(seconds)}.{rest // 1000:06d}"
 
 
+def _own_columns(request: Request) -> Row:
+    """Give the columns that differ from request to request."""
+    notes: list[str] = []
+    row = _span_columns(request.span, notes)
+    call, owner, price = request.call, request.owner, request.price
+    if owner.action_id:
+        row["action_id"] = owner.action_id
+    if owner.request_id:
+        row["own_request_id"] = owner.request_id
+    if owner.extra:
+        row["owner_extra"] = dict(owner.extra)
+    if call.response_id:
+        row["response_id"] = call.response_id
+    if call.resend_count:
+        row["resend_count"] = min(max(call.resend_count, 0), 65535)
+    if call.usage is not None:
+        _add_counts(row, call.usage.counts, notes)
+    if call.provider_cost_usd is not None:
+        _add_provider_cost(row, call.provider_cost_usd, notes)
+    if request.attempt is not _INITIAL:
+        _add_attempt(row, request.attempt)
+    if isinstance(price, Priced):
+        _add_costs(row, price, notes)
+    elif price.detail:
+        row["detail"] = price.detail
+    if notes:
+        row["detail"] = "; ".join([str(row["detail"]), *notes] if "detail" in row else notes)
+    return row
+
+
 def _span_columns(span: SpanView, notes: list[str]) -> Row:
     start, duration = span.start_unix_ns, span.end_unix_ns - span.start_unix_ns
     if not _FIRST_NS <= start <= _LAST_NS:
@@ -183,71 +198,7 @@ def _span_columns(span: SpanView, notes: list[str]) -> Row:
     }
     if span.parent_span_id:
         row["parent_span_id"] = span.parent_span_id
-    if span.scope_name:
-        row["scope_name"] = span.scope_name
-    if isinstance(service := span.resource.get("service.name"), str):
-        row["service_name"] = service[:_MAX_NAME]
     return row
-
-
-def _add_owner(row: Row, owner: Owner) -> None:
-    row["team"] = owner.team or UNATTRIBUTED
-    row["feature"] = owner.feature or UNATTRIBUTED
-    row["customer_id"] = owner.customer_id or UNATTRIBUTED
-    row["environment"] = owner.environment or UNATTRIBUTED
-    row["action"] = owner.action or NONE
-    if owner.action_id:
-        row["action_id"] = owner.action_id
-    if owner.request_id:
-        row["own_request_id"] = owner.request_id
-    if owner.source:
-        row["owner_source"] = owner.source
-    if owner.extra:
-        row["owner_extra"] = dict(owner.extra)
-
-
-def _add_call(row: Row, call: ModelCall, notes: list[str]) -> None:
-    row.update(_text_columns(call))
-    if call.response_id:
-        row["response_id"] = call.response_id
-    if call.batch:
-        row["batch"] = True
-    if call.resend_count:
-        row["resend_count"] = min(max(call.resend_count, 0), 65535)
-    if call.usage_gaps:
-        row["usage_gaps"] = call.usage_gaps
-    if call.usage is not None:
-        _add_counts(row, call.usage.counts, notes)
-    if call.provider_cost_usd is not None:
-        _add_provider_cost(row, call.provider_cost_usd, notes)
-
-
-_ALWAYS: Final = frozenset({"provider", "model", "status"})
-_CALL_TEXTS: Final = (
-    *_ALWAYS,
-    "dialect",
-    "operation",
-    "request_model",
-    "usage_convention",
-    "service_tier",
-    "speed",
-    "region",
-    "error_type",
-)
-_call_texts = attrgetter(*_CALL_TEXTS)
-_texts_kept: dict[object, Row] = {}
-
-
-def _text_columns(call: ModelCall) -> Row:
-    """Give the columns that repeat with every request of one call site, remembered by these very texts."""
-    texts = _call_texts(call)
-    known = _texts_kept.get(texts)
-    if known is None:
-        known = {name: text for name, text in zip(_CALL_TEXTS, texts, strict=True) if text or name in _ALWAYS}
-        if len(_texts_kept) >= _TEXTS_KEPT:
-            _texts_kept.clear()
-        _texts_kept[texts] = known
-    return known
 
 
 def _add_counts(row: Row, counts: tuple[int | None, ...], notes: list[str]) -> None:
@@ -278,14 +229,14 @@ def _add_attempt(row: Row, attempt: Attempt) -> None:
         row["wasted"] = True
 
 
-def _add_price(row: Row, price: Priced, notes: list[str]) -> None:
+_COMPONENT_COLUMNS: Final = {component: f"{component}_cost_usd" for component in COMPONENTS}
+
+
+def _add_costs(row: Row, price: Priced, notes: list[str]) -> None:
     cost, list_cost, savings = price.cost_picousd, price.list_cost_picousd, price.cache_savings_picousd
     if max(abs(cost), abs(list_cost), abs(savings)) >= MAX_COST_PICOUSD:
-        row["price_status"] = "unpriced"
-        row["reason"] = "invalid_usage"
         notes.append(f"a cost of {_shown(Decimal(cost).scaleb(-12, EXACT))} USD is not below 1,000,000 USD")
         return
-    row["price_status"] = price.status
     row["cost_usd"] = picousd_text(cost)
     if list_cost != cost:
         row["list_cost_usd"] = picousd_text(list_cost)
@@ -293,25 +244,3 @@ def _add_price(row: Row, price: Priced, notes: list[str]) -> None:
         row[_COMPONENT_COLUMNS[component]] = picousd_text(picousd)
     if savings:
         row["cache_savings_usd"] = picousd_text(savings)
-    _add_provenance(row, price)
-
-
-_COMPONENT_COLUMNS: Final = {component: f"{component}_cost_usd" for component in COMPONENTS}
-
-
-def _add_provenance(row: Row, price: Priced) -> None:
-    row["rate_id"] = price.rate.rate_id
-    row["rate_source"] = price.rate.source
-    row["rate_version"] = price.rate.version
-    row["match_rule"] = price.match_rule
-    if price.missing_rates:
-        row["missing_rates"] = price.missing_rates
-    if price.reason:
-        row["reason"] = price.reason
-
-
-def _add_reason(row: Row, price: Unpriced) -> None:
-    row["price_status"] = price.status
-    row["reason"] = price.reason
-    if price.detail:
-        row["detail"] = price.detail

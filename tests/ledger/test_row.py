@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from decimal import Context, Decimal, Inexact, InvalidOperation, localcontext
 
 import orjson
 import pytest
 
-from otel_llmcost.ledger.row import adjustment_row, month_of, outcome_row, rate_row, request_row
-from otel_llmcost.model import MAX_COUNT, NO_OWNER, PICO, Attempt, Usage
-from tests.ledger.samples import RATE, UNPRICED, a_request, adjusted, priced
+from otel_llmcost.ledger.row import (
+    adjustment_row,
+    encode_request,
+    encode_row,
+    month_of,
+    outcome_row,
+    rate_row,
+    request_row,
+)
+from otel_llmcost.model import MAX_COST_PICOUSD, MAX_COUNT, NO_OWNER, PICO, Attempt, Owner, Request, Usage
+from tests.ledger.samples import MINI, RATE, UNPRICED, a_request, adjusted, priced
 
 
 def test_worked_example() -> None:
@@ -182,3 +191,34 @@ def test_numbers_of_thousands_of_digits() -> None:
     assert "input_tokens" not in row
     assert row["price_status"] == "unpriced"
     assert len(str(row["detail"])) < 1000
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        a_request(),
+        a_request(owner=NO_OWNER),
+        a_request(
+            owner=Owner(team="b\u00fcro", action_id="7", request_id="r", extra={"tier": "gold"}, source="baggage")
+        ),
+        a_request(price=UNPRICED),
+        a_request(price=priced(MAX_COST_PICOUSD)),
+        a_request(
+            price=replace(MINI, status="partial", missing_rates=("audio_input_tokens",), reason="no_component_rate")
+        ),
+        a_request(model="lone \ud800"),
+        a_request(usage=Usage(input_tokens=-1)),
+        replace(a_request(), attempt=Attempt(kind="retry", number=2, source="inferred", wasted=True)),
+    ],
+)
+def test_a_request_is_encoded_as_its_row(request_: Request) -> None:
+    """
+    The bytes of the journal say what the row says, each column once: also the second time, when parts are remembered.
+    """
+    for _ in range(2):
+        pairs: list[tuple[str, object]] = json.loads(encode_request(request_), object_pairs_hook=list)
+
+        assert len(dict(pairs)) == len(pairs)
+        assert {name: dict(value) if name == "owner_extra" else value for name, value in pairs} == json.loads(
+            encode_row(request_row(request_))
+        )

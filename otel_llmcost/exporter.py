@@ -33,6 +33,7 @@ from otel_llmcost.ledger import connect
 from otel_llmcost.ledger.dsn import parse_dsn
 from otel_llmcost.ledger.row import Row, adjustment_row, encode_request, encode_row, month_of, rate_row
 from otel_llmcost.meter import Meter
+from otel_llmcost.metrics import process_metrics
 from otel_llmcost.model import Adjustment, Attributes, ModelCall, Priced, Request, SpanView
 from otel_llmcost.ownership import OwnerReader
 from otel_llmcost.pricing import Pricer
@@ -86,15 +87,21 @@ class ClickHouseSpanExporter(SpanExporter):
             max_bytes=self.settings.journal_max_bytes,
             seal_seconds=_SEAL_SERVER_S if is_server else _SEAL_EMBEDDED_S,
         )
+        self.closed = False
+        metrics = process_metrics() if self.settings.metrics else None
+        if metrics is not None:
+            metrics.watch(self)
         self._shipper = None
         if is_server:
             self._shipper = ShipperThread(
-                connect=lambda: connect(self._dsn), directory=self.journal_dir, fingerprint=self.fingerprint
+                connect=lambda: connect(self._dsn),
+                directory=self.journal_dir,
+                fingerprint=self.fingerprint,
+                on_shipped=metrics.add_shipped if metrics is not None else None,
             )
         self._maintenance = Maintenance(self._journal, self._shipper.wake if self._shipper else None)
         self._ancestry = Ancestry()
         self._rates_written: set[str] = set()
-        self.closed = False
         _exporters.add(self)
 
     def write(self, outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
@@ -186,7 +193,7 @@ class ClickHouseSpanExporter(SpanExporter):
                 price, rate=ours.rate, match_rule=ours.match_rule
             )  # a span has no room for a rate's content
         bare = replace(view, attributes={})
-        return Request(span=bare, call=call, owner=stamp.owner, price=price, attempt=stamp.attempt)
+        return Request(span=bare, call=call, owner=self.owners.hashed(stamp.owner), price=price, attempt=stamp.attempt)
 
     def _write_rate(self, request: Request) -> None:
         if not isinstance(price := request.price, Priced) or price.rate.rate_id in self._rates_written:

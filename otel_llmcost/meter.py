@@ -12,10 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from otel_llmcost import dialects
-from otel_llmcost.charging import Charging, Outcome, SpanKey
+from otel_llmcost.charging import INITIAL, Charging, Outcome, SpanKey
 from otel_llmcost.counters import COUNTERS
 from otel_llmcost.model import (
-    Attempt,
     Duplicate,
     ModelCall,
     Owner,
@@ -32,7 +31,6 @@ from otel_llmcost.pricing import Pricer
 __all__ = ["Meter"]
 
 _NO_ATTRIBUTES: dict[str, object] = {}
-_UNDECIDED = Attempt()
 _ANSWERING = frozenset({"chat", "generate_content", "text_completion"})
 _new_view = maker(SpanView)
 _new_request = maker(Request)
@@ -87,7 +85,7 @@ class Meter:
         if call.usage is not None and _says_nothing(call.usage):
             call = replace(call, usage=None)
         price = self.price(call, span.start_unix_ns)
-        candidate = _new_request(span=_bare(span), call=call, owner=owner, price=price, attempt=_UNDECIDED)
+        candidate = _new_request(span=_bare(span), call=call, owner=owner, price=price, attempt=INITIAL)
         outcomes = self._charging.decide(candidate, ancestors=ancestors, declared=declared)
         for outcome in outcomes:
             if isinstance(outcome, Request):

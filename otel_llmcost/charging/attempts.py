@@ -13,10 +13,11 @@ from typing import Final
 from otel_llmcost.charging.grouping import Node, SpanKey
 from otel_llmcost.model import Attempt, Priced, Request
 
-__all__ = ["attempts", "declared_alone"]
+__all__ = ["INITIAL", "attempts", "declared_alone"]
 
 _WINDOW_NS: Final = 60 * 10**9
-_INITIAL: Final = Attempt()
+INITIAL: Final = Attempt()
+"""The first try, as far as anyone knows: one object, which comparing by identity finds first."""
 
 
 def attempts(family: Iterable[Node]) -> dict[SpanKey, Attempt]:
@@ -64,7 +65,7 @@ def _attempt(node: Node, before: Node | None, number: int) -> Attempt:
     if node.declared == "initial":
         return Attempt(source="declared")
     if before is None:
-        return _INITIAL
+        return INITIAL
     same = _asked_the_same(before.request, node.request)
     return Attempt(kind="retry" if same else "fallback", number=number + 1, source="inferred", wasted=wasted)
 

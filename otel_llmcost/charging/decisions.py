@@ -19,9 +19,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from otel_llmcost.charging.attempts import attempts, declared_alone
+from otel_llmcost.charging.attempts import INITIAL, attempts, declared_alone
 from otel_llmcost.charging.grouping import Node, SpanKey, best_of, group, totals_of
-from otel_llmcost.charging.memory import FAMILY_KEPT, Memory
+from otel_llmcost.charging.memory import FAMILY_KEPT, Memory, parent_of
 from otel_llmcost.model import Adjustment, Attempt, Duplicate, Request
 
 __all__ = ["Charging", "Outcome"]
@@ -67,8 +67,8 @@ class Charging:
         """
         key = (candidate.span.trace_id, candidate.span.span_id)
         with self._lock:
-            if key in self._memory.nodes:
-                return (_duplicate(candidate, self._row_of(self._memory.nodes[key]), "same_span"),)
+            if (known := self._memory.nodes.get(key)) is not None:
+                return (_duplicate(candidate, self._row_of(known), "same_span"),)
             if candidate.call.kind == "free":
                 return (self._free(candidate),)
             node = Node(key, candidate, tuple(ancestors), totals_of(candidate.call), declared)
@@ -114,7 +114,7 @@ class Charging:
             requests = [each for each in below if each.call.kind == "request"] or list(below)
             first = min(requests, key=lambda each: (each.request.span.start_unix_ns, each.key))
             return (_duplicate(node.request, self._row_of(first), "aggregate"), *repeats)
-        return (self._charge(node, Attempt()), *repeats)
+        return (self._charge(node, INITIAL), *repeats)
 
     def _take_back_aggregates(self, node: Node) -> list[Outcome]:
         """Take back the charge of every aggregate above a span with usage: it repeats what is below it."""
@@ -129,10 +129,12 @@ class Charging:
         return outcomes
 
     def _request(self, node: Node) -> tuple[Outcome, ...]:
-        alone = self._memory.is_alone(node)
-        self._memory.remember(node)
-        if alone and not self._memory.has_tries(node):
-            self._memory.join_families(node, (node,))
+        memory, family = self._memory, parent_of(node)
+        alone = memory.is_alone(node)
+        memory.remember(node)
+        if alone and (family is None or not memory.has_tries(node, family)):
+            if family is not None:
+                memory.join_families(node, (family,))
             return (self._charge(node, declared_alone(node)),)
         changes = [*self._take_back_aggregates(node), *self._settle(node)]
         own = next((each for each in changes if isinstance(each, Request) and each.span is node.request.span), None)
@@ -164,7 +166,7 @@ class Charging:
         best = best_of(members)
         if not self._can_adjust and holders:
             return []
-        self._memory.join_families(best, members)
+        self._memory.join_families(best, [family for each in members if (family := parent_of(each)) is not None])
         if best.charged is not None and len(holders) == 1:
             return []
         outcomes: list[Outcome] = []
@@ -206,7 +208,9 @@ class Charging:
         return attempts((self._memory.sharing(node.families) | {node.key: node}).values())[node.key]
 
     def _charge(self, node: Node, attempt: Attempt) -> Outcome:
-        node.charged = node.request if attempt == node.request.attempt else replace(node.request, attempt=attempt)
+        asked = node.request
+        unchanged = attempt is asked.attempt or attempt == asked.attempt
+        node.charged = asked if unchanged else replace(asked, attempt=attempt)
         node.row = node.key
         if node.has_row:
             return _adjust(node.charged, 1, node.key, "better_span")

@@ -2,12 +2,13 @@
 What `Charging` remembers: the last model calls, and the tables in which relatives find one another.
 
 Bounded: the oldest call is forgotten everywhere when a new one comes. Not thread-safe: `Charging` holds the lock.
+The tables hold tuples: nearly all have one member, and a list for it is two allocations and garbage to look through.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable
 from typing import Any, Final, TypeVar
 
 from otel_llmcost.charging.grouping import (
@@ -19,6 +20,7 @@ from otel_llmcost.charging.grouping import (
     share_failure,
     share_response,
 )
+from otel_llmcost.model import ModelCall
 
 __all__ = ["FAMILY_KEPT", "Memory", "parent_of"]
 
@@ -35,27 +37,23 @@ class Memory:
 
     def __init__(self, max_spans: int) -> None:
         self._max = max_spans
-        self.nodes: OrderedDict[SpanKey, Node] = OrderedDict()
-        self.below: dict[SpanKey, list[Node]] = {}
-        self.by_id: dict[str, list[Node]] = {}
-        self._with_id: dict[Totals, list[Node]] = {}
-        self._without_id: dict[Totals, list[Node]] = {}
-        self._failures: dict[str, list[Node]] = {}
-        self._streams: dict[tuple[str, str], list[Node]] = {}
-        self.families: dict[SpanKey, list[Node]] = {}
+        self.nodes: dict[SpanKey, Node] = {}
+        self._oldest_first: deque[Node] = deque()
+        self.below: dict[SpanKey, tuple[Node, ...]] = {}
+        self.by_id: dict[str, tuple[Node, ...]] = {}
+        self._with_id: dict[Totals, tuple[Node, ...]] = {}
+        self._without_id: dict[Totals, tuple[Node, ...]] = {}
+        self._failures: dict[str, tuple[Node, ...]] = {}
+        self._streams: dict[tuple[str, str], tuple[Node, ...]] = {}
+        self.families: dict[SpanKey, tuple[Node, ...]] = {}
         self.failed_under: dict[SpanKey, bool] = {}
 
     def is_alone(self, node: Node) -> bool:
         """Tell, cheaply, that nothing known is related to the span: the path of most requests."""
-        if node.key in self.below or any(key in self.nodes for key in node.chain):
-            return False
-        return not any(True for _ in self._twins(node))
+        return node.key not in self.below and self.nodes.keys().isdisjoint(node.chain) and not self._twins(node)
 
-    def has_tries(self, node: Node) -> bool:
-        """Tell whether the span may follow a failure, or be one that others follow."""
-        family = parent_of(node)
-        if family is None:
-            return False
+    def has_tries(self, node: Node, family: SpanKey) -> bool:
+        """Tell whether the span may follow a failure under its parent, or be one that others follow."""
         return family in self.failed_under or (node.call.status != "success" and family in self.families)
 
     def related(self, node: Node) -> tuple[list[Node], dict[SpanKey, Node]]:
@@ -85,47 +83,61 @@ class Memory:
                 return outer
         return None
 
-    def _twins(self, node: Node) -> Iterator[Node]:
-        if node.call.response_id:
-            yield from (each for each in self.by_id.get(node.call.response_id, ()) if share_response(node, each))
-        if _may_be_stream(node):
-            yield from self._stream_parts(node)
-        if node.failed_unpaid:
-            yield from (each for each in self._failures.get(node.key[0], ()) if share_failure(node, each))
+    def _twins(self, node: Node) -> list[Node]:
+        call, found = node.call, []
+        if call.response_id and (held := self.by_id.get(call.response_id)):
+            found += [each for each in held if share_response(node, each)]
+        if _is_partial(call):
+            found += self._partial_twins(node)
         if node.totals is not None:
-            yield from (each for each in self._without_id.get(node.totals, ()) if are_twins(node, each))
-            if not node.call.response_id:
-                yield from (each for each in self._with_id.get(node.totals, ()) if are_twins(node, each))
+            if held := self._without_id.get(node.totals):
+                found += [each for each in held if are_twins(node, each)]
+            if not call.response_id and (held := self._with_id.get(node.totals)):
+                found += [each for each in held if are_twins(node, each)]
+        return found
 
-    def _stream_parts(self, node: Node) -> Iterator[Node]:
-        parts = self._streams.get(_stream_of(node), ())
-        if node.call.stream_began_unix_ns:
-            return (each for each in parts if reports_stream(node, each))
-        return (each for each in parts if reports_stream(each, node))
+    def _partial_twins(self, node: Node) -> list[Node]:
+        found: list[Node] = []
+        if _may_be_stream(node):
+            parts = self._streams.get(_stream_of(node), ())
+            if node.call.stream_began_unix_ns:
+                found += [each for each in parts if reports_stream(node, each)]
+            else:
+                found += [each for each in parts if reports_stream(each, node)]
+        if node.failed_unpaid:
+            found += [each for each in self._failures.get(node.key[0], ()) if share_failure(node, each)]
+        return found
 
     def remember(self, node: Node) -> None:
         """Remember a call, and forget the oldest for it."""
-        while len(self.nodes) >= self._max:
-            self._forget(self.nodes.popitem(last=False)[1])
+        if len(self.nodes) >= self._max:
+            self._forget(self._oldest_first.popleft())
         self.nodes[node.key] = node
-        self.index_chain(node)
+        self._oldest_first.append(node)
+        if node.chain:
+            self.index_chain(node)
         for table, key in self._places(node):
             _append(table, key, node)
 
-    def _places(self, node: Node) -> Iterator[tuple[dict[Any, list[Node]], object]]:
+    def _places(self, node: Node) -> list[tuple[dict[Any, tuple[Node, ...]], object]]:
         """Where a request span is looked up, besides its key and its ancestors."""
-        if node.call.kind != "request":
-            return
-        if node.call.response_id:
-            yield self.by_id, node.call.response_id
+        call = node.call
+        if call.kind != "request":
+            return []
+        places: list[tuple[dict[Any, tuple[Node, ...]], object]] = []
+        if call.response_id:
+            places.append((self.by_id, call.response_id))
         if node.totals is not None:
-            yield self._with_id if node.call.response_id else self._without_id, node.totals
-        if _may_be_stream(node):
-            yield self._streams, _stream_of(node)
-        if node.failed_unpaid:
-            yield self._failures, node.key[0]
+            places.append((self._with_id if call.response_id else self._without_id, node.totals))
+        if _is_partial(call):
+            if _may_be_stream(node):
+                places.append((self._streams, _stream_of(node)))
+            if node.failed_unpaid:
+                places.append((self._failures, node.key[0]))
+        return places
 
     def _forget(self, node: Node) -> None:
+        del self.nodes[node.key]
         for table, key in self._places(node):
             _remove(table, key, node)
         for ancestor in node.chain:
@@ -142,9 +154,9 @@ class Memory:
             if below is None or node not in below:
                 _append(self.below, key, node)
 
-    def join_families(self, best: Node, members: Iterable[Node]) -> None:
-        """Note under which spans the tries of a group are looked for."""
-        best.families = frozenset(parent for each in members if (parent := parent_of(each)) is not None)
+    def join_families(self, best: Node, families: Iterable[SpanKey]) -> None:
+        """Note under which spans the tries of a group are looked for: the parents of all its members."""
+        best.families = frozenset(families)
         for family in best.families:
             held = self.families.get(family)
             if held is None or best not in held:
@@ -167,6 +179,11 @@ class Memory:
         return found
 
 
+def _is_partial(call: ModelCall) -> bool:
+    """Tell a call without usage, or one that is only the usage of another: few are, and they have tables of their own."""
+    return call.usage is None or bool(call.stream_began_unix_ns)
+
+
 def _may_be_stream(node: Node) -> bool:
     return bool(node.call.stream_began_unix_ns) or (node.call.usage is None and node.call.status == "success")
 
@@ -181,18 +198,18 @@ def parent_of(node: Node) -> SpanKey | None:
     return (node.key[0], parent) if parent else None
 
 
-def _append(table: dict[K, list[Node]], key: K, node: Node, *, most: int = _KEPT) -> None:
-    held = table.setdefault(key, [])
-    if len(held) >= most:
-        del held[0]
-    held.append(node)
+def _append(table: dict[K, tuple[Node, ...]], key: K, node: Node, *, most: int = _KEPT) -> None:
+    held = table.get(key)
+    table[key] = (node,) if held is None else (*held[1 - most :], node)
 
 
-def _remove(table: dict[K, list[Node]], key: K, node: Node) -> None:
+def _remove(table: dict[K, tuple[Node, ...]], key: K, node: Node) -> None:
     held = table.get(key)
     if held is None:
         return
-    if node in held:
-        held.remove(node)
-    if not held:
+    # the oldest is forgotten first, so that it is nearly always the first
+    rest = held[1:] if held[0] is node else tuple([each for each in held if each is not node])
+    if rest:
+        table[key] = rest
+    else:
         del table[key]

@@ -20,11 +20,13 @@ COMMANDS = {
     "demo": "Run the main job on generated traffic and print its report.",
     "doctor": "What makes the bill wrong or incomplete, each finding with its fix.",
     "explain": "Show the arithmetic of a request: every count, its rate, the rate's source and date.",
+    "forget": "Replace a customer's id by (forgotten); every total stays.",
     "price": "Price one request from flags, or JSON lines from standard input.",
     "rates": "List and explain rates; check a rate card.",
     "report": "What was spent, by one or two dimensions.",
     "requests": "The rows behind a report, newest first.",
     "schema": "Create or inspect the ledger's tables.",
+    "serve": "Own an embedded ledger: ship its journal, answer the other commands.",
 }
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from otel_llmcost.doctor.finding import Finding
 from otel_llmcost.doctor.remedies import GAPS, remedy
 from otel_llmcost.doctor.snippets import rate_card
-from otel_llmcost.ledger import Ledger
+from otel_llmcost.ledger import Answers
 from otel_llmcost.model import UNATTRIBUTED
 from otel_llmcost.reports.gaps import GapReport, GapRow, UnpricedRow, WithoutUsage, unpriced, without_usage
 from otel_llmcost.reports.money import share, usd
@@ -31,7 +31,7 @@ _OPENAI_STREAMS: Final = "And have OpenAI's chat API report it on streams, which
 _OPENAI_OPTION: Final = 'stream_options={"include_usage": True}'
 
 
-def spending_findings(ledger: Ledger, gaps: GapReport) -> Iterator[Finding]:
+def spending_findings(ledger: Answers, gaps: GapReport) -> Iterator[Finding]:
     """Ask a ledger everything that makes its bill wrong or incomplete in the period of `gaps`. Raises `LedgerError`."""
     period = gaps.period
     yield from gap_findings(gaps)
@@ -132,7 +132,7 @@ def _unpriced_fix(row: UnpricedRow, snippet: str) -> str:
     return f"Their counts contradict each other: see one with otel-llmcost requests --where model={row.model}."
 
 
-def owner_findings(ledger: Ledger, period: Period) -> Iterator[Finding]:
+def owner_findings(ledger: Answers, period: Period) -> Iterator[Finding]:
     """Name the services whose spend has no team. Raises `LedgerError`."""
     within = partial(spend, ledger, since=period.since, until=period.until)
     lacking = within(["service"], where={"team": UNATTRIBUTED}, top=_SERVICES)

@@ -43,9 +43,9 @@ class Leftovers:
             )
 
 
-def leftovers(directory: Path, ledger: str) -> Leftovers:
+def leftovers(directory: Path, ledger: str, batches: frozenset[str] | None = None) -> Leftovers:
     """
-    Look at what is left in a journal, without taking any lock; a missing folder is empty.
+    Look at what is left in a journal, or of some of its segments, without taking any lock; a missing folder is empty.
 
     Raises `OSError` if the folder cannot be listed.
     """
@@ -53,6 +53,8 @@ def leftovers(directory: Path, ledger: str) -> Leftovers:
     ledgers: list[str] = []
     unshipped = 0
     for name in segment_names(directory):
+        if batches is not None and name.batch_id not in batches:
+            continue
         path = directory / str(name)
         try:
             owner = path.lstat().st_uid

@@ -19,8 +19,9 @@ from otel_llmcost.errors import LedgerBusy, LedgerUnavailable, MissingExtra, Set
 if TYPE_CHECKING:
     from clickhouse_connect.driver import Client
 
-__all__ = ["OwnerLock", "open_engine"]
+__all__ = ["OwnerLock", "open_engine", "owner_process"]
 
+_LOCK_FILE: Final = "owner.lock"
 
 _FORK: Final = threading.RLock()
 """Held while a lock is taken or given up, and across a fork: no fork falls between opening a file and knowing it."""
@@ -44,17 +45,16 @@ class OwnerLock:
     def _take(self, folder: Path) -> None:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file = os.open(folder / "owner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            self._file = os.open(folder / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise SettingsError(f"the ledger's folder {folder} cannot be used: {error.strerror}") from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            owner = os.pread(self._file, 20, 0).decode(errors="replace").strip() or "unknown"
             os.close(self._file)
             raise LedgerBusy(
-                f"the ledger in {folder} is open in process {owner}, and an embedded ledger has one owner: "
-                "ask again when that process has ended, or use a ClickHouse server"
+                f"the ledger in {folder} is open in process {owner_process(folder)}, and an embedded ledger has one owner: "
+                "end that process, or ask again when it has ended; `otel-llmcost serve` is an owner that answers others"
             ) from None
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
@@ -66,6 +66,18 @@ class OwnerLock:
                 _HELD.remove(self)
                 fcntl.flock(self._file, fcntl.LOCK_UN)
                 os.close(self._file)
+
+
+def owner_process(folder: Path) -> str:
+    """Give the process id of the last owner of the folder, as it wrote it, or `unknown`."""
+    try:
+        descriptor = os.open(folder / _LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return "unknown"
+    try:
+        return os.read(descriptor, 20).decode(errors="replace").strip() or "unknown"
+    finally:
+        os.close(descriptor)
 
 
 def _after_fork_in_child() -> None:

@@ -9,7 +9,7 @@ from decimal import Decimal
 import orjson
 
 from otel_llmcost.errors import ReportError
-from otel_llmcost.ledger import Ledger
+from otel_llmcost.ledger import Answers
 from otel_llmcost.model import COMPONENTS, COUNTS, EXACT, RateContent, Usage
 from otel_llmcost.pricing import Line, arithmetic
 from otel_llmcost.reports.money import sum_usd
@@ -62,7 +62,7 @@ def _usd(row: Row) -> Decimal | None:
     return cost if isinstance(cost, Decimal) else None
 
 
-def explain(ledger: Ledger, id: str) -> tuple[ExplainedRequest, ...]:  # noqa: A002  # the user's word for it
+def explain(ledger: Answers, id: str) -> tuple[ExplainedRequest, ...]:  # noqa: A002  # the user's word for it
     """
     Explain every request that `id` names: a request, response, trace or span id; oldest first.
 
@@ -89,7 +89,7 @@ def _explained(
     )
 
 
-def _adjustments(ledger: Ledger, rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
+def _adjustments(ledger: Answers, rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
     spans = {
         "trace_ids": [str(row["trace_id"]) for row in rows],
         "span_ids": [str(row["span_id"]) for row in rows],
@@ -100,7 +100,7 @@ def _adjustments(ledger: Ledger, rows: Sequence[Row]) -> dict[tuple[str, str], l
     return found
 
 
-def _rates(ledger: Ledger, rows: Sequence[Row]) -> dict[str, RateContent]:
+def _rates(ledger: Answers, rows: Sequence[Row]) -> dict[str, RateContent]:
     rate_ids = sorted({str(row["rate_id"]) for row in rows} - {""})
     contents = ledger.query("explain_rates", {"rate_ids": rate_ids}) if rate_ids else []
     return {str(row["rate_id"]): _rate(row) for row in contents}

@@ -12,7 +12,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Final, cast
 
-from otel_llmcost.ledger import Ledger
+from otel_llmcost.ledger import Answers
 from otel_llmcost.model import COUNTS
 from otel_llmcost.pricing.context import STANDARD
 from otel_llmcost.reports.money import add, sum_usd
@@ -130,19 +130,19 @@ class UnpricedRow:
         return sum(count for name, count in self.counts.items() if name.endswith("_tokens"))
 
 
-def usage_gaps(ledger: Ledger, *, since: date, until: date) -> GapReport:
+def usage_gaps(ledger: Answers, *, since: date, until: date) -> GapReport:
     """Divide the bill of [since, until), UTC days, by what its spans may hide. Raises `ReportError`, `LedgerError`."""
     period = Period(since, until)
     rows = (_typed(row, "gaps") for row in _ask(ledger, "usage_gaps", period))
     return GapReport(period, tuple(GapRow(**row) for row in rows))
 
 
-def without_usage(ledger: Ledger, *, since: date, until: date) -> tuple[WithoutUsage, ...]:
+def without_usage(ledger: Answers, *, since: date, until: date) -> tuple[WithoutUsage, ...]:
     """Find the charges that nobody reported usage for, most first. Raises `ReportError`, `LedgerError`."""
     return tuple(WithoutUsage(**row) for row in _ask(ledger, "usage_gaps_no_usage", Period(since, until)))
 
 
-def unpriced(ledger: Ledger, *, since: date, until: date) -> tuple[UnpricedRow, ...]:
+def unpriced(ledger: Answers, *, since: date, until: date) -> tuple[UnpricedRow, ...]:
     """Find the charges whose usage is known and whose price is not, most first. Raises `ReportError`, `LedgerError`."""
     found = []
     for row in _ask(ledger, "usage_gaps_unpriced", Period(since, until), standard=sorted(STANDARD)):
@@ -152,7 +152,7 @@ def unpriced(ledger: Ledger, *, since: date, until: date) -> tuple[UnpricedRow, 
     return tuple(found)
 
 
-def _ask(ledger: Ledger, query: str, period: Period, **parameters: object) -> list[dict[str, Any]]:
+def _ask(ledger: Answers, query: str, period: Period, **parameters: object) -> list[dict[str, Any]]:
     return ledger.query(query, {"since": period.since, "until": period.until, **parameters})
 
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Final, cast
 
 from otel_llmcost.errors import ReportError
-from otel_llmcost.ledger import Ledger
+from otel_llmcost.ledger import Answers
 from otel_llmcost.reports.period import Period
 
 __all__ = ["LEVELS", "Quantiles", "cost_quantiles"]
@@ -31,7 +31,7 @@ class Quantiles:
 
 
 def cost_quantiles(
-    ledger: Ledger,
+    ledger: Answers,
     by: str,
     *,
     since: date,

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Final, Literal
 
-from otel_llmcost.ledger import Ledger
+from otel_llmcost.ledger import Answers
 from otel_llmcost.reports.dimensions import filter_parameters
 from otel_llmcost.reports.period import Period
 
@@ -67,7 +67,7 @@ COLUMNS: Final = tuple(field.name for field in fields(RequestRow))
 
 
 def requests(
-    ledger: Ledger, *, since: date, until: date, where: Mapping[str, str] | None = None, limit: int = 50
+    ledger: Answers, *, since: date, until: date, where: Mapping[str, str] | None = None, limit: int = 50
 ) -> tuple[RequestRow, ...]:
     """Give the newest `limit` charges in [since, until), UTC days. Raises `ReportError` and `LedgerError`."""
     period = Period(since, until)

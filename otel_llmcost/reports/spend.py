@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any, Final, Self
 
 from otel_llmcost.errors import ReportError
-from otel_llmcost.ledger import Ledger
+from otel_llmcost.ledger import Answers
 from otel_llmcost.model import UNATTRIBUTED
 from otel_llmcost.reports.dimensions import OWNERS, TIMES, column_of, filter_parameters, source_for
 from otel_llmcost.reports.money import add, sum_usd
@@ -91,7 +91,7 @@ class Report:
 
 
 def spend(
-    ledger: Ledger,
+    ledger: Answers,
     by: Sequence[str],
     *,
     since: date,

@@ -101,8 +101,12 @@ class ShipperThread:
         self.start()
         return self._round_by(time.monotonic() + timeout_seconds)
 
-    def stop(self, timeout_seconds: float = 2.0) -> None:
-        """End the thread, after a last round if the ledger answered lately; in all not longer than the timeout."""
+    def stop(self, timeout_seconds: float = 2.0) -> bool:
+        """
+        End the thread, after a last round if the ledger answered lately; in all not longer than the timeout.
+
+        Tells whether it has ended: a ledger that is at work on an insert cannot be interrupted.
+        """
         deadline = time.monotonic() + timeout_seconds
         if self._thread is not None and not self._failures:
             self._round_by(time.monotonic() + timeout_seconds * 0.8)
@@ -110,8 +114,10 @@ class ShipperThread:
             self._stopping = True
             self._changed.notify_all()
             thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(max(0.0, deadline - time.monotonic()))
+        if thread is None or thread is threading.current_thread():
+            return True
+        thread.join(max(0.0, deadline - time.monotonic()))
+        return not thread.is_alive()
 
     def _begin_anew(self) -> None:
         """Be without a thread and a connection: at construction, and in a forked child, which inherits neither."""

@@ -32,7 +32,7 @@ from otel_llmcost.model import (
     Request,
     Unpriced,
     Usage,
-    picousd_text,
+    amount_texts,
 )
 
 __all__ = [
@@ -102,10 +102,15 @@ def to_attributes(request: Request, *, recorded: bool) -> dict[str, str | int | 
     call, price = request.call, request.price
     attributes: dict[str, str | int | float | bool] = {PRICE_STATUS: price.status}
     if isinstance(price, Priced):
-        cost_text = picousd_text(price.cost_picousd)
+        cost_text, listed, savings, components = amount_texts(price)
         attributes[COST_USD] = cost_text
         attributes[RATE_ID] = price.rate.rate_id
-        attributes[BREAKDOWN] = _breakdown_text(price)
+        breakdown = [f"{component}={amount}" for component, amount in components]
+        if listed:
+            breakdown.append(f"{_LIST}={listed}")
+        if savings:
+            breakdown.append(f"{_SAVINGS}={savings}")
+        attributes[BREAKDOWN] = " ".join(breakdown)
         if price.status == "priced":
             # A lower bound is no amount: other tools cannot see that something is missing.
             attributes[COST_AMOUNT] = float(cost_text)
@@ -183,9 +188,9 @@ def _owner_of(attributes: Attributes) -> Owner:
 
 
 def _add_owner(attributes: dict[str, str | int | float | bool], owner: Owner) -> None:
-    for key, value in zip(_OWNER_KEYS, _owner_values(owner), strict=False):
+    for place, value in enumerate(_owner_values(owner)):
         if value is not None:
-            attributes[key] = value
+            attributes[_OWNER_KEYS[place]] = value
     if owner.extra:
         attributes.update({PREFIX + name: value for name, value in owner.extra.items()})
 
@@ -195,16 +200,7 @@ _owner_values = attrgetter(*OWNER_ATTRIBUTES)
 
 
 def _usage_text(usage: Usage) -> str:
-    return " ".join([f"{name}={n}" for name, n in zip(COUNTS, usage.counts, strict=False) if n is not None])
-
-
-def _breakdown_text(price: Priced) -> str:
-    parts = [f"{component}={picousd_text(cost)}" for component, cost in price.components]
-    if price.list_cost_picousd != price.cost_picousd:
-        parts.append(f"{_LIST}={picousd_text(price.list_cost_picousd)}")
-    if price.cache_savings_picousd:
-        parts.append(f"{_SAVINGS}={picousd_text(price.cache_savings_picousd)}")
-    return " ".join(parts)
+    return " ".join([f"{COUNTS[place]}={count}" for place, count in enumerate(usage.counts) if count is not None])
 
 
 def _read_usage(text: object) -> Usage | None:

@@ -8,11 +8,13 @@ puts them together with the `Owner` and the `Attempt` into a `Request`, the row 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation
 from operator import attrgetter
-from typing import Any, Final, Literal, ParamSpec, TypeAlias, TypeVar, cast
+from typing import Final, Literal, TypeAlias
+
+from otel_llmcost.frozen import changer, maker
 
 __all__ = [
     "COMPONENTS",
@@ -40,12 +42,11 @@ __all__ = [
     "SpanView",
     "Unpriced",
     "Usage",
+    "amount_texts",
+    "changer",
     "maker",
     "picousd_text",
 ]
-
-P = ParamSpec("P")
-N = TypeVar("N")
 
 EXACT: Final = Context(prec=80, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero])
 """Where money is added and rounded: never in the context of the caller's thread, which may have six digits."""
@@ -62,34 +63,6 @@ NONE: Final = "(none)"
 
 AttributeValue: TypeAlias = object
 Attributes: TypeAlias = Mapping[str, AttributeValue]
-
-
-def maker(noun: Callable[P, N]) -> Callable[P, N]:
-    """
-    Give a function that makes the frozen dataclass `noun` as its constructor does, in half the time.
-
-    For what is made on each span. The constructor of a frozen dataclass goes through `object.__setattr__` for each
-    field; here a twin with the same slots, but without the guard, is filled and then handed to the class of `noun`.
-    """
-    given = fields(cast("Any", noun))
-    twin = type("Unfrozen", (), {"__slots__": tuple(each.name for each in given)})
-    try:
-        twin().__class__ = noun
-    except TypeError:  # a Python that lays these out differently: the constructor is as good, only slower
-        return noun
-    scope: dict[str, object] = {"_new": object.__new__, "_twin": twin, "_noun": noun, "_missing": MISSING}
-    parameters, lines = [], []
-    for each in given:
-        scope[f"_default_{each.name}"], scope[f"_make_{each.name}"] = each.default, each.default_factory
-        optional = each.default is not MISSING or each.default_factory is not MISSING
-        parameters.append(f"{each.name}=_default_{each.name}" if optional else each.name)
-        if each.default_factory is not MISSING:
-            lines.append(f"if {each.name} is _missing: {each.name} = _make_{each.name}()")
-        lines.append(f"made.{each.name} = {each.name}")
-    body = "\n    ".join(["made = _new(_twin)", *lines, "made.__class__ = _noun", "return made"])
-    # Written out as source because that is what makes it fast; `dataclasses` does the same.
-    exec(f"def make(*, {', '.join(parameters)}):\n    {body}", scope)  # noqa: S102  # names of our own fields alone
-    return cast("Callable[P, N]", scope["make"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +171,31 @@ class Priced:
     def cost_usd(self) -> Decimal:
         """The cost in US dollars."""
         return Decimal(picousd_text(self.cost_picousd))
+
+
+_Amounts: TypeAlias = tuple[str, str, str, tuple[tuple[str, str], ...]]
+_amounts_told: tuple[Priced | None, _Amounts] = (None, ("", "", "", ()))
+
+
+def amount_texts(price: Priced) -> _Amounts:
+    """
+    Give the amounts of a price as decimal text: cost, list cost ("" where it is the cost), savings ("" for none), and
+    the components.
+
+    The last answer is kept, because a row and the attributes of its span are made one after the other.
+    """
+    global _amounts_told  # one assignment of one tuple: threads that meet here only write a text again
+    told, amounts = _amounts_told
+    if told is not price:
+        cost, listed, savings = price.cost_picousd, price.list_cost_picousd, price.cache_savings_picousd
+        amounts = (
+            picousd_text(cost),
+            picousd_text(listed) if listed != cost else "",
+            picousd_text(savings) if savings else "",
+            tuple([(component, picousd_text(picousd)) for component, picousd in price.components]),
+        )
+        _amounts_told = price, amounts
+    return amounts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,8 +16,7 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Final, TypeAlias
 
-from opentelemetry import context as otel_context
-from opentelemetry.context import Context
+from opentelemetry.context import Context, get_current
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import SpanContext
 
@@ -29,11 +28,12 @@ from otel_llmcost.dialects import GATE_KEYS
 from otel_llmcost.exporter import ClickHouseSpanExporter
 from otel_llmcost.fence import fenced
 from otel_llmcost.meter import Meter
-from otel_llmcost.model import Duplicate, Request
+from otel_llmcost.model import Attributes, Duplicate, Request
 from otel_llmcost.ownership import OwnerReader
 from otel_llmcost.pricing import Pricer
 from otel_llmcost.propagation import guard_propagation
 from otel_llmcost.settings import Settings
+from otel_llmcost.spans import attributes_of
 
 __all__ = ["LLMCostSpanProcessor"]
 
@@ -85,20 +85,21 @@ class LLMCostSpanProcessor(SpanProcessor):
     @fenced("on_start", otherwise=None)
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Remember that the span is open, its parent and where its baggage is."""
-        mine = span.get_span_context()
         if len(self._open) >= MAX_OPEN_SPANS:
             self._forget_oldest()
-        context = otel_context.get_current() if parent_context is None else parent_context
-        self._open[mine[:2]] = span.parent, context, False
+        context = get_current() if parent_context is None else parent_context
+        self._open[span.get_span_context()[:2]] = span.parent, context, False
 
     @fenced("on_ending", otherwise=None)
     def _on_ending(self, span: Span) -> None:
-        if not GATE_KEYS.isdisjoint(spans.attributes_of(span)):
-            key = span.get_span_context()[:2]
-            was_open = self._open.get(key)
-            if was_open is not None:
-                self._open[key] = (*was_open[:2], True)
-            self._decide(span, was_open)
+        attributes = attributes_of(span)
+        if GATE_KEYS.isdisjoint(attributes):
+            return
+        key = span.get_span_context()[:2]
+        was_open = self._open.get(key)
+        if was_open is not None:
+            self._open[key] = (was_open[0], was_open[1], True)
+        self._decide(span, attributes, was_open)
 
     @fenced("on_end", otherwise=None)
     def on_end(self, span: ReadableSpan) -> None:
@@ -107,16 +108,18 @@ class LLMCostSpanProcessor(SpanProcessor):
         if mine is None:
             return
         was_open = self._open.pop(mine[:2], None)
-        decided = was_open is not None and was_open[2]
-        if not decided and not GATE_KEYS.isdisjoint(spans.attributes_of(span)):
-            self._decide(span, was_open)
+        if was_open is not None and was_open[2]:
+            return
+        attributes = attributes_of(span)
+        if not GATE_KEYS.isdisjoint(attributes):
+            self._decide(span, attributes, was_open)
 
-    def _decide(self, span: ReadableSpan, was_open: _Open | None) -> None:
-        if spans.attributes_of(span).get(RECORDED) is True:
+    def _decide(self, span: ReadableSpan, attributes: Attributes, was_open: _Open | None) -> None:
+        if attributes.get(RECORDED) is True:
             return  # another processor of ours was here first
         view = spans.view(span)
         context = was_open[1] if was_open else _NO_CONTEXT
-        owner = self._owners.read(context, view.resource, view.attributes)
+        owner = self._owners.read(context, view.resource, attributes)
         outcomes = self._meter.meter(
             view,
             owner,

@@ -2,9 +2,9 @@
 SDK spans as data, and the swap that puts our attributes on a span that has ended.
 
 `Span.end()` freezes a span before it calls `_on_ending`, in every release from 1.40 to 1.45.2, so `set_attribute` does
-nothing there (open-telemetry/opentelemetry-python#5614). Replacing the span's attribute container works in all of
-them, is seen by every exporter whatever the order of registration, and cannot evict an instrumentation's attribute,
-because the new container has no limit. The private names used are `Span._attributes` and `BoundedAttributes._dict`;
+nothing there (open-telemetry/opentelemetry-python#5614). Replacing the dictionary in the span's attribute container
+works in all of them, is seen by every exporter whatever the order of registration, and cannot evict an instrumentation's
+attribute, because no limit is asked. The private names used are `Span._attributes` and `BoundedAttributes._dict`;
 `tests/test_sdk_contract.py` fails when a release changes them.
 """
 
@@ -16,6 +16,7 @@ from typing import Final, Literal
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind
 from opentelemetry.trace.status import StatusCode
 
@@ -23,21 +24,25 @@ from otel_llmcost.model import Attributes, SpanView, maker
 
 __all__ = ["add_attributes", "attributes_of", "resource_of", "span_key", "view"]
 
-_STATUS: Final[dict[StatusCode, Literal["unset", "ok", "error"]]] = {
-    StatusCode.UNSET: "unset",
-    StatusCode.OK: "ok",
-    StatusCode.ERROR: "error",
+# By value: an enum's own hash is computed in Python each time.
+_STATUS: Final[dict[int, Literal["unset", "ok", "error"]]] = {
+    StatusCode.UNSET.value: "unset",
+    StatusCode.OK.value: "ok",
+    StatusCode.ERROR.value: "error",
 }
-_KINDS: Final = {kind: kind.name.lower() for kind in SpanKind}
+_KINDS: Final[dict[int, str]] = {kind.value: kind.name.lower() for kind in SpanKind}
 _new_view: Final = maker(SpanView)
 _RESOURCES_KEPT: Final = 64
+_SCOPES_KEPT: Final = 1024
 _MAX_NAME: Final = 256
 _resources: dict[int, tuple[Resource, dict[str, object]]] = {}
+_scopes: dict[int, tuple[InstrumentationScope, str, str]] = {}
 
 
 def span_key(context: SpanContext) -> tuple[str, str]:
     """Give (trace_id, span_id) as lower-case hex."""
-    return f"{context.trace_id:032x}", f"{context.span_id:016x}"
+    trace_id, span_id = context[:2]  # a SpanContext is a tuple: quicker than its properties
+    return f"{trace_id:032x}", f"{span_id:016x}"
 
 
 def attributes_of(span: ReadableSpan) -> Attributes:
@@ -62,27 +67,40 @@ def resource_of(span: ReadableSpan) -> Attributes:
 
 def view(span: ReadableSpan) -> SpanView:
     """Give an ended span as data. Its attributes are the span's own, not a copy."""
-    context, parent, scope = span.get_span_context(), span.parent, span.instrumentation_scope
+    context, parent = span.get_span_context(), span.parent
     if context is None:
         raise ValueError("a span without a context cannot be metered")
     trace_id, span_id = span_key(context)
-    status = _STATUS[span.status.status_code]
+    scope_name, scope_version = _scope_of(span)
+    status = _STATUS[span.status.status_code._value_]
     start = span.start_time or 0
     return _new_view(
         trace_id=trace_id,
         span_id=span_id,
         parent_span_id=f"{parent.span_id:016x}" if parent else None,
         name=span.name,
-        kind=_KINDS[span.kind],
+        kind=_KINDS[span.kind._value_],
         start_unix_ns=start,
         end_unix_ns=span.end_time or start,
         attributes=attributes_of(span),
         resource=resource_of(span),
-        scope_name=_bounded(scope.name) if scope else "",
-        scope_version=_bounded(scope.version) if scope else "",
+        scope_name=scope_name,
+        scope_version=scope_version,
         status_code=status,
         exception_type=_exception_type(span) if status == "error" else None,
     )
+
+
+def _scope_of(span: ReadableSpan) -> tuple[str, str]:
+    scope = span.instrumentation_scope
+    if scope is None:
+        return "", ""
+    known = _scopes.get(id(scope))
+    if known is None or known[0] is not scope:
+        if len(_scopes) >= _SCOPES_KEPT:
+            _scopes.clear()
+        known = _scopes[id(scope)] = (scope, _bounded(scope.name), _bounded(scope.version))
+    return known[1], known[2]
 
 
 def _bounded(text: object) -> str:
@@ -91,15 +109,14 @@ def _bounded(text: object) -> str:
 
 
 def add_attributes(span: ReadableSpan, extra: Mapping[str, object]) -> None:
-    """Put `extra` on an ending or ended span, in a container without a limit, frozen as the old one was."""
-    old = span._attributes
-    merged = BoundedAttributes(maxlen=None, immutable=False)
-    values = dict(attributes_of(span))
-    values.update(extra)
-    merged._dict = values  # type: ignore[assignment]
-    merged.dropped = getattr(old, "dropped", 0)
-    merged._immutable = getattr(old, "_immutable", True)
-    span._attributes = merged
+    """Put `extra` on an ending or ended span, whatever its limit is."""
+    held = span._attributes
+    values = {**attributes_of(span), **extra}
+    if isinstance(held, BoundedAttributes):
+        # Replaced, not filled: who is reading the old one reads it to its end. A new container would cost 1 us more.
+        held._dict = values  # type: ignore[assignment]
+    else:
+        span._attributes = BoundedAttributes(attributes=values)  # type: ignore[arg-type]
 
 
 def _exception_type(span: ReadableSpan) -> str | None:

@@ -4,7 +4,7 @@ from dataclasses import FrozenInstanceError, fields, replace
 
 import pytest
 
-from otel_llmcost.model import Attempt, ModelCall, Owner, SpanView, Usage, maker
+from otel_llmcost.model import Attempt, ModelCall, Owner, SpanView, Usage, changer, maker
 
 CALL = {"dialect": "d", "kind": "request", "operation": "chat", "provider": "openai", "model": "m"}
 
@@ -32,6 +32,20 @@ def test_what_a_maker_makes_is_of_the_class_and_frozen():
     assert ModelCall is type(made)
     assert replace(made, model="other").model == "other"
     assert [each.name for each in fields(ModelCall)] == [each.name for each in fields(made)]
+
+
+def test_a_changer_changes_what_it_was_made_for():
+    """
+    The copy differs in the named fields alone, and is frozen; each of them must be given.
+    """
+    call = ModelCall(**CALL, response_id="r")
+    change = changer(ModelCall, "model", "usage")
+
+    assert replace(call, model="other", usage=Usage()) == change(call, model="other", usage=Usage())
+    with pytest.raises(FrozenInstanceError):
+        change(call, model="other", usage=None).model = "third"
+    with pytest.raises(TypeError, match="usage"):
+        change(call, model="other")
 
 
 def test_default_factories_are_called_for_each():

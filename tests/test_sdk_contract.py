@@ -34,7 +34,7 @@ class Remembering(SpanProcessor):
 
 def test_a_span_ends_with_its_attributes_in_a_container_that_can_be_replaced():
     """
-    `spans.add_attributes` replaces `Span._attributes`, a `BoundedAttributes` with its values in `_dict`, in `_on_ending`
+    `spans.add_attributes` replaces the values of `Span._attributes`, the `_dict` of a `BoundedAttributes`, in `_on_ending`
     since 1.40 and in `on_end` before.
     """
     processor = Remembering()

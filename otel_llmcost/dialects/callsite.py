@@ -10,26 +10,29 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from otel_llmcost.attributes import PRICE_ATTRIBUTES
 from otel_llmcost.dialects.emitters import Emitter, emitter
 from otel_llmcost.dialects.reading import MAX_TEXT, Names, read_text
 from otel_llmcost.dialects.sellers import ID_SELLERS, answerer, seller, sold
-from otel_llmcost.model import Attributes, SpanView
+from otel_llmcost.model import Attributes, ModelCall, SpanView
 
 __all__ = [
     "CONVENTION_NAMES",
     "COST_SOURCE",
     "OPENAI_LIFETIME",
+    "RESENDS",
     "Form",
+    "Kind",
     "Known",
     "Shape",
     "Site",
     "Told",
+    "hidden",
     "id_family",
     "shape_of",
     "site_of",
@@ -58,6 +61,8 @@ CONVENTION_NAMES: Final[Names] = {
 }
 
 COST_SOURCE: Final = "gen_ai.usage.cost.source"
+ERROR_TYPE: Final = "error.type"
+RESENDS: Final = "http.request.resend_count"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)  # compared and hashed by identity: it is part of keys
@@ -129,10 +134,15 @@ class Shape:
 
     totals: Names
     has_cost: bool
+    has_error: bool
+    has_resends: bool
     texts: Callable[[Attributes], tuple[object, ...]]
     """Gives the values that a `Site` is read from."""
 
 
+Kind: TypeAlias = Literal["request", "aggregate", "free"]
+Made: TypeAlias = tuple[Kind, str]
+"""What the call is to a bill, and its operation."""
 Told: TypeAlias = tuple[str, str, str, str]
 """What is known beside the attributes: the provider, the model and the tier, and what the response id begins with."""
 
@@ -141,14 +151,13 @@ Told: TypeAlias = tuple[str, str, str, str]
 class Site:
     """What a span's texts say before any count: the same for all requests of one place in a program."""
 
-    requested: str
-    model: str
-    provider: str
-    tier: str
+    call: ModelCall
+    """As far as the texts say it: without counts, id and failure."""
     known: Known
     gaps: tuple[str, ...]
     """What the texts show to be hidden, beyond what the emitter always hides."""
-    price_attributes: Mapping[str, str]
+    gaps_of_whole: tuple[str, ...]
+    """What the emitter hides on a span where every total of its shape can be read."""
 
 
 _CHAT: Final = "chatcmpl-"
@@ -176,13 +185,32 @@ def _text_names(form: Form) -> tuple[str, ...]:
 def _names(form: Form) -> frozenset[str]:
     """Name every attribute that makes a difference to a `Shape`."""
     return frozenset(
-        (*_text_names(form), *form.cost, COST_SOURCE, *(name for names in form.names.values() for name in names))
+        (
+            *(*_text_names(form), *form.cost, COST_SOURCE, ERROR_TYPE, RESENDS),
+            *(name for names in form.names.values() for name in names),
+        )
     )
 
 
+_SHAPES_KEPT: Final = 1024
+_MAX_NAMES: Final = 64
+_MAX_NAMES_TEXT: Final = 4096
+_shapes: dict[tuple[object, ...], Shape] = {}
+
+
 def shape_of(form: Form, attributes: Attributes) -> Shape:
-    """Give which attributes of `form` a span has."""
-    return _shape(form, _names(form).intersection(attributes))
+    """Give which attributes of `form` a span has, remembered by the names of all that it has."""
+    if len(attributes) > _MAX_NAMES:  # one for each message: seldom the same again
+        return _shape(form, _names(form).intersection(attributes))
+    key = (form, *attributes)
+    known = _shapes.get(key)
+    if known is None:
+        known = _shape(form, _names(form).intersection(attributes))
+        if sum(map(len, attributes)) <= _MAX_NAMES_TEXT:
+            if len(_shapes) >= _SHAPES_KEPT:
+                _shapes.clear()
+            _shapes[key] = known
+    return known
 
 
 @functools.lru_cache(maxsize=1024)
@@ -192,6 +220,8 @@ def _shape(form: Form, present: frozenset[str]) -> Shape:
     return Shape(
         totals={total: names for total, names in totals.items() if names},
         has_cost=not present.isdisjoint((COST_SOURCE, *form.cost)),
+        has_error=ERROR_TYPE in present,
+        has_resends=RESENDS in present,
         # `itemgetter` reads all at once, but gives no tuple for a single name, and there is none for no name.
         texts=itemgetter(*texts) if len(texts) > 1 else lambda attributes: tuple(attributes[name] for name in texts),
     )
@@ -202,18 +232,18 @@ _sites: dict[object, Site] = {}
 _PRICE_NAMES: Final = frozenset(PRICE_ATTRIBUTES)
 
 
-def site_of(span: SpanView, form: Form, shape: Shape, operation: str, told: Told) -> Site:
+def site_of(span: SpanView, form: Form, shape: Shape, made: Made, told: Told) -> Site:
     """Give what the texts say, remembered by these very texts."""
     texts = shape.texts(span.attributes)
     if not _PRICE_NAMES.isdisjoint(span.resource):
         texts += tuple([span.resource.get(name, "") for name in PRICE_ATTRIBUTES])
-    key = (shape, operation, span.scope_name[:_SCOPE_CHARACTERS], span.scope_version[:32], told, texts)
+    key = (shape, made, span.scope_name[:_SCOPE_CHARACTERS], span.scope_version[:32], told, texts)
     try:
         known = _sites.get(key)
     except TypeError:  # a value that cannot be part of a key, and is no text
-        return _read_site(span, form, operation, told)
+        return _read_site(span, form, shape, made, told)
     if known is None:
-        known = _read_site(span, form, operation, told)
+        known = _read_site(span, form, shape, made, told)
         # Text alone is remembered: it equals no value of another type, as True equals 1. What is too long is read anew.
         if all(type(text) is str and len(text) <= MAX_TEXT for text in texts):
             if len(_sites) >= _SITES_KEPT:
@@ -222,8 +252,8 @@ def site_of(span: SpanView, form: Form, shape: Shape, operation: str, told: Told
     return known
 
 
-def _read_site(span: SpanView, form: Form, operation: str, told: Told) -> Site:
-    attributes, (provider, model, tier, id_family) = span.attributes, told
+def _read_site(span: SpanView, form: Form, shape: Shape, made: Made, told: Told) -> Site:
+    attributes, (kind, operation), (provider, model, tier, id_family) = span.attributes, made, told
     requested = read_text(attributes, *form.request_model)
     model = model or read_text(attributes, *form.response_model) or requested
     named = provider or read_text(attributes, *form.provider)
@@ -236,15 +266,22 @@ def _read_site(span: SpanView, form: Form, operation: str, told: Told) -> Site:
         gaps.append("service_tier")
     if known.in_prefix and not _PLACE.search(model.partition("-")[0]):
         gaps.append("region")  # the model's prefix says where it ran, and this emitter cut it off
-    return Site(
-        requested=requested,
-        model=model,
+    call = ModelCall(
+        dialect=form.dialect,
+        kind=kind,
+        operation=operation,
         provider=provider,
-        tier=tier,
-        known=known,
-        gaps=tuple(gaps),
+        model=model,
+        request_model=requested,
+        service_tier=tier,
         price_attributes=_price_attributes(span),
     )
+    return Site(call=call, known=known, gaps=tuple(gaps), gaps_of_whole=hidden(known, shape.totals))
+
+
+def hidden(known: Known, shown: Collection[str]) -> tuple[str, ...]:
+    """Name what the emitter hides on a span that shows these totals."""
+    return tuple([gap for gap, shown_by in known.gaps if shown_by.isdisjoint(shown)]) + known.always
 
 
 def _host(attributes: Attributes, form: Form) -> str:

@@ -7,17 +7,21 @@ Emitters differ in names and in what they leave out, not in what a call is. So a
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from otel_llmcost.dialects.callsite import (
     CONVENTION_NAMES,
     COST_SOURCE,
     OPENAI_LIFETIME,
+    RESENDS,
     Form,
+    Kind,
     Known,
     Shape,
     Site,
+    hidden,
     id_family,
     shape_of,
     site_of,
@@ -25,20 +29,27 @@ from otel_llmcost.dialects.callsite import (
 from otel_llmcost.dialects.emitters import Emitter
 from otel_llmcost.dialects.provider_usage import ProviderUsage
 from otel_llmcost.dialects.reading import disjoint, read_decimal, read_status, read_text, read_totals
-from otel_llmcost.model import Attributes, ModelCall, SpanView, Usage, maker
+from otel_llmcost.model import Attributes, ModelCall, SpanView, Usage, changer
 
 __all__ = ["CONVENTION_NAMES", "Form", "Kind", "build"]
 
-Kind: TypeAlias = Literal["request", "aggregate", "free"]
+_SUCCESS: Final[tuple[Literal["success"], str]] = ("success", "")
+_completed: Final = changer(
+    ModelCall,
+    "response_id",
+    "usage",
+    "invalid_usage",
+    "usage_convention",
+    "usage_gaps",
+    "status",
+    "error_type",
+    "provider_cost_usd",
+    "resend_count",
+)
 
-_new_call: Final = maker(ModelCall)
 
-
-class _Count(NamedTuple):
-    usage: Usage | None
-    convention: str
-    invalid: tuple[str, ...]
-    gaps: tuple[str, ...]
+_Count: TypeAlias = tuple[Usage | None, str, tuple[str, ...], tuple[str, ...]]
+"""Usage, what the input total meant, counts that are none, and gaps."""
 
 
 def build(
@@ -65,54 +76,48 @@ def build(
     response_id = (raw.response_id if raw else "") or read_text(attributes, *form.response_id)
     family = id_family(response_id)
     told = (provider or raw.provider, raw.model, raw.service_tier, family) if raw else (provider, "", "", family)
-    site = site_of(span, form, shape, operation, told)
-    status, error_type = read_status(span)
+    site = site_of(span, form, shape, (kind, operation), told)
+    status, error_type = read_status(span) if shape.has_error or span.status_code == "error" else _SUCCESS
     count = _count_raw(raw, site.known) if raw else None
-    count = count or _count(span, shape, site.known, exclusive)
-    usage = count.usage
+    usage, convention, invalid, gaps = count or _count(span, shape, site, exclusive)
     if status != "success" and usage is not None and not any(usage.counts):
         usage = None  # some write zeros on failed calls; nobody counted anything
-    return _new_call(
-        dialect=form.dialect,
-        kind=kind,
-        operation=operation,
-        provider=site.provider,
-        model=site.model,
-        request_model=site.requested,
+    call = _completed(
+        site.call,
         response_id=response_id,
         usage=usage,
-        invalid_usage=count.invalid,
-        usage_convention=count.convention if usage is not None else "",
-        usage_gaps=_span_gaps(usage, count, site, operation),
-        service_tier=site.tier,
-        speed=raw.speed if raw else "",
-        region=raw.region if raw else "",
+        invalid_usage=invalid,
+        usage_convention=convention if usage is not None else "",
+        usage_gaps=_span_gaps(usage, convention, gaps, site),
         status=status,
         error_type=error_type,
         provider_cost_usd=_reported_cost(attributes, form, raw) if raw or shape.has_cost else None,
-        resend_count=_resends(span),
-        price_attributes=site.price_attributes,
+        resend_count=_resends(attributes) if shape.has_resends else 0,
     )
+    return replace(call, speed=raw.speed, region=raw.region) if raw and (raw.speed or raw.region) else call
 
 
 def _count_raw(raw: ProviderUsage, known: Known) -> _Count | None:
     if not raw.usage and not raw.invalid_usage:
         return None
-    return _Count(raw.usage, "raw", raw.invalid_usage, tuple(gap for gap in raw.gaps if gap in known.billed))
+    return raw.usage, "raw", raw.invalid_usage, tuple(gap for gap in raw.gaps if gap in known.billed)
 
 
-def _count(span: SpanView, shape: Shape, known: Known, exclusive: bool) -> _Count:
+def _count(span: SpanView, shape: Shape, site: Site, exclusive: bool) -> _Count:
     totals, invalid = read_totals(span.attributes, shape.totals)
+    known = site.known
     row = known.row
     if row.counted and _streamed(span) and row.counted not in span.attributes:
         totals = {}  # the emitter's own guess: nobody reported usage
     if known.mended:
         _mend(totals, row)
-    gaps = tuple([gap for gap, shown_by in known.gaps if shown_by.isdisjoint(totals)]) + known.always
+        gaps = hidden(known, totals)
+    else:
+        gaps = site.gaps_of_whole if len(totals) == len(shape.totals) else hidden(known, totals)
     if row.finish and totals and span.status_code != "error" and row.finish not in span.attributes:
         gaps += ("output",)
     usage, convention, impossible = disjoint(totals, exclusive=exclusive or row.exclusive)
-    return _Count(usage if totals else None, convention, invalid + impossible, gaps)
+    return usage if totals else None, convention, invalid + impossible, gaps
 
 
 def _mend(totals: dict[str, int], known: Emitter) -> None:
@@ -131,17 +136,17 @@ def _streamed(span: SpanView) -> bool:
     return span.attributes.get("gen_ai.request.stream") is True
 
 
-def _span_gaps(usage: Usage | None, count: _Count, site: Site, operation: str) -> tuple[str, ...]:
+def _span_gaps(usage: Usage | None, convention: str, gaps: tuple[str, ...], site: Site) -> tuple[str, ...]:
     """Give what this one span hides, beyond what its emitter always does."""
-    gaps, known = count.gaps, site.known
-    if site.tier and "service_tier" in gaps:
+    known = site.known
+    if site.call.service_tier and "service_tier" in gaps:
         gaps = tuple(gap for gap in gaps if gap != "service_tier")
     extra: tuple[str, ...] = ()
     if usage is not None:
         if usage.cache_write_tokens and known.lifetime and getattr(usage, known.lifetime) is None:
             # OpenAI's own usage leaves the split out where there is only the default; a copy of it leaves it out always.
-            extra = () if count.convention == "raw" and known.lifetime == OPENAI_LIFETIME else ("cache_write_ttl",)
-        if usage.output_tokens is None and usage.input_tokens is not None and operation != "embeddings":
+            extra = () if convention == "raw" and known.lifetime == OPENAI_LIFETIME else ("cache_write_ttl",)
+        if usage.output_tokens is None and usage.input_tokens is not None and site.call.operation != "embeddings":
             extra += ("output",)  # an abandoned stream: what was billed for its answer is not known
     if not extra and not site.gaps:
         return gaps
@@ -159,6 +164,6 @@ def _reported_cost(attributes: Attributes, form: Form, raw: ProviderUsage | None
     return read_decimal(attributes, *form.cost) or None
 
 
-def _resends(span: SpanView) -> int:
-    count = span.attributes.get("http.request.resend_count")
+def _resends(attributes: Attributes) -> int:
+    count = attributes.get(RESENDS)
     return count if type(count) is int and 0 < count < 2**16 else 0

@@ -31,7 +31,7 @@ from otel_llmcost.model import (
     RateContent,
     Request,
     SpanView,
-    picousd_text,
+    amount_texts,
 )
 
 __all__ = [
@@ -202,9 +202,10 @@ def _span_columns(span: SpanView, notes: list[str]) -> Row:
 
 
 def _add_counts(row: Row, counts: tuple[int | None, ...], notes: list[str]) -> None:
-    for name, count in zip(COUNTS, counts, strict=False):
+    for place, count in enumerate(counts):
         if count is None:
             continue
+        name = COUNTS[place]
         if type(count) is int and 0 <= count < MAX_COUNT:
             row[name] = count
         else:
@@ -237,10 +238,10 @@ def _add_costs(row: Row, price: Priced, notes: list[str]) -> None:
     if max(abs(cost), abs(list_cost), abs(savings)) >= MAX_COST_PICOUSD:
         notes.append(f"a cost of {_shown(Decimal(cost).scaleb(-12, EXACT))} USD is not below 1,000,000 USD")
         return
-    row["cost_usd"] = picousd_text(cost)
-    if list_cost != cost:
-        row["list_cost_usd"] = picousd_text(list_cost)
-    for component, picousd in price.components:
-        row[_COMPONENT_COLUMNS[component]] = picousd_text(picousd)
-    if savings:
-        row["cache_savings_usd"] = picousd_text(savings)
+    row["cost_usd"], listed, saved, components = amount_texts(price)
+    if listed:
+        row["list_cost_usd"] = listed
+    for component, amount in components:
+        row[_COMPONENT_COLUMNS[component]] = amount
+    if saved:
+        row["cache_savings_usd"] = saved

@@ -24,6 +24,7 @@ TEXT = ("gen_ai.request.model", "gen_ai.provider.name", "server.address", "opena
 def cold(view: SpanView) -> object:
     """Read as the first span of a process."""
     callsite._sites.clear()
+    callsite._shapes.clear()
     callsite._shape.cache_clear()
     return read(view)
 

@@ -5,9 +5,22 @@ The journal: rows that are safe on the local disk, from `append` until the ledge
 exactly one segment, a segment is in exactly one process's hands, and a segment leaves by being shipped or quarantined.
 """
 
-from otel_llmcost.journal.adoption import Segment, adopt, waiting
+from otel_llmcost.journal.adoption import adopt, waiting
 from otel_llmcost.journal.folder import Backlog, backlog, segment_names
 from otel_llmcost.journal.leftovers import Leftovers, leftovers
+from otel_llmcost.journal.merging import merge_small
+from otel_llmcost.journal.segment import Segment
 from otel_llmcost.journal.writer import Journal
 
-__all__ = ["Backlog", "Journal", "Leftovers", "Segment", "adopt", "backlog", "leftovers", "segment_names", "waiting"]
+__all__ = [
+    "Backlog",
+    "Journal",
+    "Leftovers",
+    "Segment",
+    "adopt",
+    "backlog",
+    "leftovers",
+    "merge_small",
+    "segment_names",
+    "waiting",
+]

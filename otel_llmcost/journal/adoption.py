@@ -1,8 +1,8 @@
 """
 The reading side: take over segments that are sealed, or whose owner died, one process at a time.
 
-Whoever holds a segment's lock may ship, split, quarantine or remove it; nobody else can. Reading trusts nothing: not
-the name, not the owner, not a byte that fails its checksum. What cannot be read goes to `quarantine/` and is counted.
+Reading trusts nothing: not the name, not the owner, not a byte that fails its checksum. What cannot be read goes to
+`quarantine/` and is counted. What a crash left of a split or a merge is sorted out here, before anything is shipped.
 """
 
 from __future__ import annotations
@@ -10,156 +10,24 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import time
-import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from otel_llmcost.counters import COUNTERS
 from otel_llmcost.errors import JournalError
-from otel_llmcost.journal.folder import (
-    Name,
-    create,
-    keep_damaged,
-    quarantine,
-    segment_names,
-    sync_folder,
-    write_all,
-)
-from otel_llmcost.journal.frames import FORMAT_VERSION, MAX_SEGMENT_BYTES, Header, Rows, frame, read, rebatch
+from otel_llmcost.journal.folder import Name, keep_damaged, quarantine, segment_names, sync_folder
+from otel_llmcost.journal.frames import FORMAT_VERSION, MAX_SEGMENT_BYTES, Rows, read
 from otel_llmcost.journal.locks import HeldFile, open_locked
+from otel_llmcost.journal.segment import Segment
 
-__all__ = ["Segment", "adopt", "waiting"]
+__all__ = ["adopt", "waiting"]
 
 _NOT_OURS: Final = (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EACCES, errno.EPERM)
 _FOR_ALL: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """What would befall every other segment too."""
 _seen: set[tuple[str, int, int]] = set()
 """(counter, device, inode) of files refused before: each is counted once per process, not once per look."""
-
-
-class Segment:
-    """A segment that this process holds: complete, checked, and safe from every other process until let go."""
-
-    def __init__(self, directory: Path, name: Name, file: HeldFile, header: Header, records: list[bytes]) -> None:
-        self._directory = directory
-        self._name = name
-        self._file = file
-        self._header = header
-        self._records = records
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.release()
-
-    @property
-    def path(self) -> Path:
-        """The file, under its present name."""
-        return self._directory / str(self._name)
-
-    @property
-    def table(self) -> str:
-        """The table that the rows are for."""
-        return self._name.table
-
-    @property
-    def month(self) -> str:
-        """The month of every row, `YYYYMM`."""
-        return self._name.month
-
-    @property
-    def batch_id(self) -> str:
-        """The id that every row carries."""
-        return self._name.batch_id
-
-    @property
-    def rows(self) -> int:
-        """How many rows there are; at least one."""
-        return len(self._records)
-
-    @property
-    def splits(self) -> int:
-        """How often it was halved because the ledger refused it; 0 for what a journal wrote."""
-        return self._header.splits
-
-    @property
-    def first_tried(self) -> int | None:
-        """Epoch seconds of the first insert that was tried, or None."""
-        return self._name.first_tried
-
-    def payload(self) -> bytes:
-        """Give all rows as JSON lines, byte for byte as they were appended."""
-        return b"".join(self._records)
-
-    def rename(self, state: str) -> None:
-        """Put the segment into another state, durably."""
-        name = self._name.to(state)
-        self.path.rename(self._directory / str(name))
-        self._name = name
-        sync_folder(self._directory)
-
-    def mark_tried(self, now: float) -> None:
-        """Record, durably and once, that an insert is about to be tried at `now` (epoch seconds)."""
-        if self._name.first_tried is None:
-            self.rename(f"tried-{max(0, int(now))}")
-
-    def remove(self) -> None:
-        """Delete the segment: its rows are in the ledger."""
-        self.path.unlink(missing_ok=True)
-        self.release()
-
-    def release(self) -> None:
-        """Let others have it. May be called twice."""
-        self._file.let_go()
-
-    def quarantine(self, reason: str) -> None:
-        """Set the segment aside with a reason, for a person to look at."""
-        quarantine(self.path, reason)
-        self.release()
-
-    def split(self) -> tuple[Segment, Segment]:
-        """
-        Replace a segment that the ledger refused by two halves, each a new batch; both are held by the caller.
-
-        For a tried segment of two rows or more, none of them in the ledger. Removing the whole makes the halves valid,
-        in one step: a crash before it leaves the whole, a crash after it the halves, never both.
-        """
-        middle = self.rows // 2
-        with ExitStack() as held:  # should this fail half-way, the halves are let go, never deleted: adoption decides
-            halves = self._part(self._records[:middle], held), self._part(self._records[middle:], held)
-            sync_folder(self._directory)
-            self.path.unlink()
-            sync_folder(self._directory)
-            held.pop_all()
-        self.release()
-        return halves
-
-    def _part(self, records: list[bytes], held: ExitStack) -> Segment:
-        batch_id = str(uuid.uuid4())
-        name = Name(self.table, self.month, batch_id, f"part-of-{self.batch_id}-{self.first_tried}")
-        header = Header(
-            version=FORMAT_VERSION,
-            table=self.table,
-            month=self.month,
-            ledger=self._header.ledger,
-            batch_id=batch_id,
-            created=time.time(),
-            splits=self.splits + 1,
-        )
-        rows = [rebatch(record, batch_id) for record in records]
-        file = create(self._directory / str(name))
-        if file is None:
-            raise JournalError(f"a new file in {str(self._directory)!r} is held by another process")
-        held.callback(file.let_go)
-        write_all(file.descriptor, header.to_frame() + b"".join(map(frame, rows)))
-        return Segment(self._directory, name, file, header, rows)
 
 
 def waiting(directory: Path, ledger: str) -> Iterator[Segment]:
@@ -212,14 +80,20 @@ def _adopt(path: Path, name: Name, ledger: str) -> Segment | None:
 
 
 def _take(path: Path, name: Name, file: HeldFile, ledger: str) -> Segment | None:
-    if name.whole and path.with_name(str(name.whole)).exists():
-        return None  # a half whose whole is still there: left by a crash, deleted by whoever adopts the whole
+    source = name.whole or name.merged
+    if source and path.with_name(str(source)).exists():
+        return None  # its rows are in that one, after a crash: whoever adopts that one deletes this one
     status = os.fstat(file.descriptor)
     if not status.st_nlink or not file.is_at(path):
         return None  # shipped, sealed or renamed by another process before we had the lock
     if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_nlink != 1:
         _refuse(path, "journal.refused_file")
         return None
+    if name.state == "merging":
+        path.unlink()  # its maker died before it was complete: the segments that it was made of are valid
+        return None
+    if name.state == "merged":
+        _delete(path.parent, [each for each in segment_names(path.parent) if each.merged == name])
     if status.st_size > MAX_SEGMENT_BYTES:
         quarantine(path, f"{status.st_size} bytes: larger than any segment that this version writes")
         return None
@@ -249,8 +123,10 @@ def _check(path: Path, name: Name, file: HeldFile, data: bytes, ledger: str) -> 
         )  # the token is a hash of these bytes: a power loss must not change them between two tries
         segment.rename("sealed")
         COUNTERS.add("journal.adopted")
+    elif name.merged:
+        segment.rename("sealed")  # what it was to go into was never completed
     if name.first_tried is not None:
-        _delete_halves(path.parent, name)
+        _delete(path.parent, [each for each in segment_names(path.parent) if each.whole == name])
     return segment
 
 
@@ -271,12 +147,11 @@ def _mend(path: Path, file: HeldFile, content: Rows, data: bytes) -> None:
         COUNTERS.add("journal.torn")
 
 
-def _delete_halves(directory: Path, whole: Name) -> None:
-    """Delete the halves of a split that a crash cut short, before the whole can be shipped."""
-    halves = [name for name in segment_names(directory) if name.whole == whole]
-    for half in halves:
-        (directory / str(half)).unlink(missing_ok=True)
-    if halves:
+def _delete(directory: Path, names: list[Name]) -> None:
+    """Delete, durably, what a crash left of a split or a merge: before the segment that has its rows can be shipped."""
+    for name in names:
+        (directory / str(name)).unlink(missing_ok=True)
+    if names:
         sync_folder(directory)
 
 

@@ -2,9 +2,11 @@
 The journal's folder: who may use it, what its files are called, how they are made, and how full it is.
 
 `<table>.<YYYYMM>.<batch_id>.<state>`, where the state is `open` (its owner holds the flock), `sealed` (complete and
-synced), `tried-<epoch>` (its first insert began then) or `part-of-<batch_id>-<epoch>` (half of a refused segment, valid
-once that `tried-` file is gone). `quarantine/` keeps what cannot be shipped, each with a reason beside it. Only regular
-files of our own user, never a link, are touched. Limits: a local file system with flock; not NFS.
+synced), `tried-<epoch>` (its first insert began then), `part-of-<batch_id>-<epoch>` (half of a refused segment, valid
+once that `tried-` file is gone), `merging` (several segments in one, never valid), `merged` (the same, complete) or
+`into-<batch_id>` (one of those several, valid unless that `merged` file is there). `quarantine/` keeps what cannot be
+shipped, each with a reason beside it. Only regular files of our own user, never a link, are touched. Limits: a local
+file system with flock; not NFS.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ __all__ = [
 
 _NAME: Final = re.compile(
     r"([a-z][a-z0-9_]{0,63})\.(\d{6})\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
-    r"\.(open|sealed|tried-\d{1,11}|part-of-[0-9a-f-]{36}-\d{1,11})",
+    r"\.(open|sealed|tried-\d{1,11}|part-of-[0-9a-f-]{36}-\d{1,11}|merging|merged|into-[0-9a-f-]{36})",
     re.ASCII,
 )
 _QUARANTINE: Final = "quarantine"
@@ -86,6 +88,13 @@ class Name:
             return None
         batch_id, _, tried = self.state.removeprefix("part-of-").rpartition("-")
         return Name(self.table, self.month, batch_id, f"tried-{tried}")
+
+    @property
+    def merged(self) -> Name | None:
+        """The segment that this one went into, if that was ever completed; or None."""
+        if not self.state.startswith("into-"):
+            return None
+        return Name(self.table, self.month, self.state.removeprefix("into-"), "merged")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,6 +91,11 @@ def rebatch(record: bytes, batch_id: str) -> bytes:
     return row_prefix(batch_id) + record[_PREFIX_BYTES:]
 
 
+def batch_of(record: bytes) -> str:
+    """Give the batch that a row was first written to."""
+    return record[len(_ROW_START) : len(_ROW_START) + 36].decode()
+
+
 def read(data: bytes) -> Rows:
     """Read a whole segment; never raises on any bytes."""
     header = read_header(data)

@@ -53,7 +53,7 @@ def drain_numbers(folder: Path) -> list[int]:
     for segment in waiting(folder, "test"):
         rows = [json.loads(line) for line in segment.payload().splitlines()]
         assert segment.rows == len(rows)
-        assert {segment.batch_id} == {row["batch_id"] for row in rows}
+        assert {*segment.batch_ids} == {row["batch_id"] for row in rows}
         numbers += [row["n"] for row in rows]
         segment.remove()
     return numbers

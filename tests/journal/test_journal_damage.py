@@ -272,7 +272,7 @@ def test_a_crash_while_splitting(
         if syncs == crash_at:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("otel_llmcost.journal.adoption.sync_folder", crash)
+    monkeypatch.setattr("otel_llmcost.journal.segment.sync_folder", crash)
     whole.release()
     pid = os.fork()
     if not pid:  # the child is the one that crashes: its locks end with it
@@ -318,7 +318,7 @@ def test_a_half_is_nothing_while_its_whole_is_there(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
-        patch.setattr("otel_llmcost.journal.adoption.sync_folder", crash)
+        patch.setattr("otel_llmcost.journal.segment.sync_folder", crash)
         whole.split()
     whole.release()
     halves = [path for path in folder.iterdir() if "part-of" in path.name]

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final, Self
 from uuid import uuid4
 
 from otel_llmcost.errors import LedgerError, LedgerUnavailable, LLMCostError, SchemaError
+from otel_llmcost.ledger.calls import Call
 from otel_llmcost.ledger.dsn import Dsn, parse_dsn
 from otel_llmcost.ledger.embedded import OwnerLock, open_engine
-from otel_llmcost.ledger.faults import translate
-from otel_llmcost.ledger.server import open_server
+from otel_llmcost.ledger.server import CALL_SECONDS, open_server
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver import Client
@@ -49,6 +49,10 @@ INSERT_SETTINGS: Final = {
     "date_time_input_format": "basic",
 }
 _QUERY_SETTINGS: Final = {"session_timezone": "UTC"}
+_SLOWEST_BYTES_PER_SECOND: Final = 250_000
+"""The slowest line, 2 Mbit/s, over which a large segment is let through."""
+_LONGEST_SECONDS: Final = 3600.0
+"""For what someone waits for: a report of years, a rollup that is made again."""
 
 Parameters = Mapping[str, object]
 
@@ -74,7 +78,7 @@ class Ledger:
             raise SchemaError(f"{table!r} takes no rows; tables are {', '.join(TABLES)}")
         query_id = str(uuid4())
         settings = {**INSERT_SETTINGS, "insert_deduplication_token": token, "query_id": query_id}
-        with self._translating(f"insert into {table}"):
+        with self._call(f"insert into {table}", CALL_SECONDS + len(payload) / _SLOWEST_BYTES_PER_SECOND):
             summary = self._client.raw_insert(table, insert_block=payload, settings=settings, fmt="JSONEachRow")
         if self.dsn.kind == "http" and summary.query_id() != query_id:
             raise LedgerUnavailable(
@@ -87,22 +91,25 @@ class Ledger:
 
         Raises `LedgerUnavailable`, `LedgerRefused` or `SchemaError`.
         """
-        with self._translating(f"run the query {name}"):
-            sql, bound = read_sql("queries", name), dict(parameters or {})
+        return self._rows(name, parameters or {}, _LONGEST_SECONDS)
+
+    def _rows(self, name: str, parameters: Parameters, seconds: float) -> list[dict[str, object]]:
+        with self._call(f"run the query {name}", seconds):
+            sql, bound = read_sql("queries", name), dict(parameters)
             result = self._client.query(sql, parameters=bound, settings=dict(_QUERY_SETTINGS))
         columns = result.column_names
         return [dict(zip(columns, map(_in_utc, row), strict=True)) for row in result.result_rows]
 
     def command(self, sql: str, parameters: Parameters | None = None, *, what: str, database: bool = True) -> object:
         """Run one statement that defines something or gives one value; `database=False`: it may not exist yet."""
-        with self._translating(what):
+        with self._call(what, _LONGEST_SECONDS):
             return self._client.command(sql, parameters=dict(parameters or {}), use_database=database)
 
     def has_batch(self, table: str, batch_id: str) -> bool:
         """Tell whether `table` holds rows that were first written to the journal segment `batch_id`."""
         if table not in TABLES:
             raise SchemaError(f"{table!r} takes no rows; tables are {', '.join(TABLES)}")
-        return bool(self.query("batch_exists", {"table": table, "batch_id": batch_id}))
+        return bool(self._rows("batch_exists", {"table": table, "batch_id": batch_id}, CALL_SECONDS))
 
     def mark_for_repair(self, table: str, month: str, batch_id: str, reason: str) -> None:
         """
@@ -131,28 +138,12 @@ class Ledger:
     def __repr__(self) -> str:
         return f"Ledger({str(self.dsn)!r})"
 
-    def _translating(self, what: str) -> _Translation:
+    def _call(self, what: str, seconds: float) -> Call:
         if self._process != os.getpid():
             raise LedgerError(
                 f"could not {what}: this ledger was opened before a fork, by process {self._process}; connect again"
             )
-        return _Translation(what)
-
-
-class _Translation:
-    """Turns the client's errors into ours on the way out of a `with`."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        from clickhouse_connect.driver.exceptions import Error
-
-        if isinstance(error, Error):
-            raise translate(error, self._what) from error
+        return Call(what, seconds)
 
 
 def connect(dsn: Dsn | str) -> Ledger:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from otel_llmcost.errors import LedgerRefused
+from otel_llmcost.ledger.calls import Call
 from otel_llmcost.ledger.dsn import Dsn
-from otel_llmcost.ledger.faults import translate
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver import Client
-    from urllib3 import PoolManager
-    from urllib3.response import BaseHTTPResponse
 
 __all__ = ["open_server"]
 
 CONNECT_SECONDS = 3
 ANSWER_SECONDS = 10
 """A server that hangs holds the shipper this long; the client's own default is 300 s."""
+CALL_SECONDS = 60
+"""A server that answers a byte now and then holds the shipper this long."""
 OLDEST = (24, 8)
 """Before 24.7 a view did not hand the insert's token on, so that a repeated insert counted twice in rollups:
 https://github.com/ClickHouse/ClickHouse/pull/61601; 24.8 is the first long-term release with it."""
@@ -27,11 +27,12 @@ https://github.com/ClickHouse/ClickHouse/pull/61601; 24.8 is the first long-term
 def open_server(dsn: Dsn) -> Client:
     """Connect. Raises `LedgerUnavailable` (no answer) or `LedgerRefused` (password, version)."""
     from clickhouse_connect import common, get_client
-    from clickhouse_connect.driver.exceptions import Error
+
+    from otel_llmcost.ledger.transport import connections
 
     common.set_setting("send_os_user", False)
     logging.getLogger("clickhouse_connect.driver._backend.http_sync").addFilter(_is_news)
-    try:
+    with Call(f"connect to {dsn}", CALL_SECONDS):
         client = get_client(
             interface="https" if dsn.secure else "http",
             host=dsn.host,
@@ -39,15 +40,13 @@ def open_server(dsn: Dsn) -> Client:
             username=dsn.username,
             password=dsn.password,
             client_name="otel-llmcost",
-            pool_mgr=_pool(dsn.options.get("ca_cert")),
+            pool_mgr=connections(dsn.options.get("ca_cert")),
             connect_timeout=CONNECT_SECONDS,
             send_receive_timeout=ANSWER_SECONDS,
             autogenerate_session_id=False,
             show_clickhouse_errors="scrub",
             tz_mode="aware",
         )
-    except Error as error:
-        raise translate(error, f"connect to {dsn}") from error
     version = client.server_version or "0.0"
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
         client.close()
@@ -58,19 +57,3 @@ def open_server(dsn: Dsn) -> Client:
 def _is_news(record: logging.LogRecord) -> bool:
     """Drop the client's page of stack per lost connection: it raises the same fact, and we say it in one line."""
     return record.getMessage() != "Unexpected Http Driver Exception"
-
-
-def _pool(ca_cert: str | None) -> PoolManager:
-    """
-    Make a connection pool that answers a redirect with an error: rows must not follow one to another host.
-
-    Handing the pool over also keeps `http_proxy` of the environment out.
-    """
-    from clickhouse_connect.driver.httputil import get_pool_manager_options
-    from urllib3 import PoolManager
-
-    class _NoRedirects(PoolManager):
-        def urlopen(self, method: str, url: str, redirect: bool = True, **options: Any) -> BaseHTTPResponse:  # type: ignore[override]
-            return super().urlopen(method, url, redirect=False, **options)
-
-    return _NoRedirects(**get_pool_manager_options(ca_cert=ca_cert))

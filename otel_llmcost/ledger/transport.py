@@ -1,0 +1,113 @@
+"""
+HTTP to a server as a ledger needs it: every call has an end, and no redirect is followed.
+
+The client's own time-out is between two bytes: an answer of one byte a second would hold the shipper for hours. And its
+time-out for a connection, 3 s, is all that Python gives to the sending of a whole body, too little for a large segment
+over a slow line. Limits: a name that nobody resolves is the resolver's to give up on.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+from typing import TYPE_CHECKING, Any, Final
+
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import InvalidHeader
+from urllib3.util import Retry
+
+from otel_llmcost.ledger.calls import Call
+
+if TYPE_CHECKING:
+    import socket
+
+    from _typeshed import WriteableBuffer
+    from urllib3.response import BaseHTTPResponse
+
+__all__ = ["connections"]
+
+_PIECE_BYTES: Final = 1 << 16
+_PIECE_SECONDS: Final = 10.0
+
+
+class _Arriving(io.RawIOBase):
+    """The bytes of an answer, each read with what is left of the call's time."""
+
+    def __init__(self, connected: socket.socket, arriving: io.RawIOBase) -> None:
+        self._socket, self._arriving = connected, arriving
+        self._idle_seconds = connected.gettimeout()
+        self._call = Call.current()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int | None:
+        if self._idle_seconds is not None:
+            self._socket.settimeout(self._call.patience(self._idle_seconds))
+        return self._arriving.readinto(buffer)
+
+    def close(self) -> None:
+        self._arriving.close()
+        super().close()
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer that comes in time or not at all."""
+
+    def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
+        super().__init__(sock, *arguments, **options)
+        self.fp = io.BufferedReader(_Arriving(sock, self.fp.detach()))
+
+
+class _Connection(HTTPConnection):
+    """Sends in pieces: each has its time, all together have that of the call."""
+
+    response_class = _Answer
+
+    def send(self, data: Any) -> None:
+        view = memoryview(data)
+        for start in range(0, len(view), _PIECE_BYTES):
+            patience = Call.current().patience(_PIECE_SECONDS)
+            if self.sock is not None:
+                self.sock.settimeout(patience)
+            super().send(view[start : start + _PIECE_BYTES])
+
+
+class _SecureConnection(_Connection, HTTPSConnection):
+    """The same in TLS."""
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+class _Connections(PoolManager):
+    """Takes a redirect as an error: rows must not follow one to another host."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+
+    def urlopen(self, method: str, url: str, redirect: bool = True, **options: Any) -> BaseHTTPResponse:  # type: ignore[override]
+        answer = super().urlopen(method, url, redirect=False, **options)
+        Call.current().retry_after_seconds = _seconds(answer.headers.get("Retry-After"))
+        return answer
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    try:
+        return None if retry_after is None else float(Retry().parse_retry_after(retry_after))
+    except InvalidHeader:
+        return None
+
+
+def connections(ca_cert: str | None) -> PoolManager:
+    """Make the connections of a ledger. Handing them to the client also keeps `http_proxy` of the environment out."""
+    from clickhouse_connect.driver.httputil import get_pool_manager_options
+
+    return _Connections(**get_pool_manager_options(ca_cert=ca_cert))

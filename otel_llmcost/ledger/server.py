@@ -44,6 +44,7 @@ def open_server(dsn: Dsn) -> Client:
             connect_timeout=CONNECT_SECONDS,
             send_receive_timeout=ANSWER_SECONDS,
             autogenerate_session_id=False,
+            autogenerate_query_id=True,
             show_clickhouse_errors="scrub",
             tz_mode="aware",
         )

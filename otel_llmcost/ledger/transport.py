@@ -1,5 +1,5 @@
 """
-HTTP to a server as a ledger needs it: every call has an end, and no redirect is followed.
+HTTP to a server as a ledger needs it: every call has an end, no redirect is followed, and only ClickHouse is believed.
 
 The client's own time-out is between two bytes: an answer of one byte a second would hold the shipper for hours. And its
 time-out for a connection, 3 s, is all that Python gives to the sending of a whole body, too little for a large segment
@@ -11,10 +11,11 @@ from __future__ import annotations
 import http.client
 import io
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs, urlsplit
 
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import InvalidHeader
+from urllib3.exceptions import HTTPError, InvalidHeader
 from urllib3.util import Retry
 
 from otel_llmcost.ledger.calls import Call
@@ -86,8 +87,12 @@ class _SecurePool(HTTPSConnectionPool):
     ConnectionCls = _SecureConnection
 
 
+class NotClickHouse(HTTPError):
+    """Something else answered: a proxy, a captive portal, another query."""
+
+
 class _Connections(PoolManager):
-    """Takes a redirect as an error: rows must not follow one to another host."""
+    """Takes a redirect as an error: rows must not follow one to another host. Believes no answer but ClickHouse's."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -96,7 +101,18 @@ class _Connections(PoolManager):
     def urlopen(self, method: str, url: str, redirect: bool = True, **options: Any) -> BaseHTTPResponse:  # type: ignore[override]
         answer = super().urlopen(method, url, redirect=False, **options)
         Call.current().retry_after_seconds = _seconds(answer.headers.get("Retry-After"))
+        if 200 <= answer.status < 300 and not _is_from_clickhouse(answer, url):
+            answer.close()
+            parts = urlsplit(url)
+            raise NotClickHouse(f"the answer was not ClickHouse's: does {parts.scheme}://{parts.netloc} lead to it?")
         return answer
+
+
+def _is_from_clickhouse(answer: BaseHTTPResponse, url: str) -> bool:
+    """Tell whether an answer names the query that was asked, or is ClickHouse's error. Its 200 alone says nothing."""
+    asked = parse_qs(urlsplit(url).query).get("query_id")
+    said = answer.headers
+    return "X-ClickHouse-Exception-Code" in said or [said.get("X-ClickHouse-Query-Id")] == asked
 
 
 def _seconds(retry_after: str | None) -> float | None:

@@ -64,10 +64,8 @@ class CompiledTier(NamedTuple):
     above: int
     coefficients: tuple[int, ...]
     request: int
-    savings: tuple[tuple[int, int], ...]
-    """(index of a cached count, what one unit of it saved against fresh input)."""
-    unpriced: tuple[int, ...]
-    """Indices of the counts without a price."""
+    lines: tuple[tuple[int, str, int] | None, ...]
+    """Per count: its coefficient, its component, and what one unit of it saved against fresh input. None: no price."""
 
 
 class CompiledRate:
@@ -121,13 +119,12 @@ def _tier(above: int, prices: Mapping[str, Fraction], denominator: int) -> Compi
     coefficients = [whole.get(name, 0) for name in COUNTS]
     if "reasoning_tokens" in whole:
         coefficients[_REASONING] -= whole.get("output_tokens", 0)  # it is counted in the output already
-    savings = (
-        (_INDEX[name], whole[fresh] - whole[name])
-        for name, fresh in _FRESH_OF.items()
-        if name in whole and fresh in whole
-    )
-    unpriced = (index for index, name in enumerate(COUNTS) if name not in whole and index != _REASONING)
-    return CompiledTier(above, tuple(coefficients), whole.get(REQUEST, 0), tuple(savings), tuple(unpriced))
+    savings = {name: whole[fresh] - whole[name] for name, fresh in _FRESH_OF.items() if {name, fresh} <= whole.keys()}
+    lines = [
+        (coefficient, component, savings.get(name, 0)) if name in whole or name == "reasoning_tokens" else None
+        for name, coefficient, component in zip(COUNTS, coefficients, COMPONENT_OF, strict=True)
+    ]
+    return CompiledTier(above, tuple(coefficients), whole.get(REQUEST, 0), tuple(lines))
 
 
 def round_half_even(numerator: int, denominator: int) -> int:

@@ -7,15 +7,12 @@ Between two changes the price is one `Charge`, or, where hours of the week diffe
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import compress, pairwise
-from operator import mul
 from typing import Final
 
 from otel_llmcost.model import COUNTS, MAX_COST_PICOUSD, MAX_COUNT, Priced, Unpriced, maker, picousd_text
 from otel_llmcost.pricing.compiled import (
-    COMPONENT_OF,
     CompiledRate,
     CompiledTier,
     Counts,
@@ -65,18 +62,39 @@ class Charge:
     def price(self, counts: Counts) -> Priced | Unpriced:
         """Price the counts of one request, in the order of `COUNTS`."""
         rate = self.rate
-        positive: tuple[int, ...] = tuple(compress(counts, counts))  # type: ignore[arg-type]  # drops None and 0
-        for count in positive:
+        try:
+            tier = rate.tiers[0] if len(rate.tiers) == 1 else rate.tier(counts)
+        except (TypeError, ValueError):
+            return unusable(counts) or _NO_USAGE
+        billed, cost, savings, is_partial = 0, tier.request, 0, False
+        parts: dict[str, int] = {}
+        # One pass over the counts that are there (compress drops None and 0): this is most of what a price costs.
+        for count, line in compress(zip(counts, tier.lines, strict=False), counts):
             if type(count) is not int or not 0 < count < MAX_COUNT:
                 return unusable(counts) or _NO_USAGE
-        if counts.count(None) + len(positive) != len(counts) and not _COUNT_TYPES.issuperset(map(type, counts)):
+            billed += 1
+            if line is None:
+                is_partial = True
+                continue
+            coefficient, component, saved = line
+            cost += (part := count * coefficient)
+            parts[component] = parts.get(component, 0) + part
+            if saved:
+                savings += count * saved
+        if counts.count(None) + billed != len(counts) and not _COUNT_TYPES.issuperset(map(type, counts)):
             return unusable(counts) or _NO_USAGE  # False, 0.0 and "" are zeros, but not counts
-        if not positive and (unknown := unusable(counts)):
+        if not billed and (unknown := unusable(counts)):
             return unknown
         if counts[-1] and counts[-1] > (counts[_OUTPUT] or 0):
             return self._odd_reasoning(counts)
-        tier = rate.tiers[0] if len(rate.tiers) == 1 else rate.tier(counts)
-        return self._priced(tier, counts, tuple(map(mul, positive, compress(tier.coefficients, counts))))
+        if tier.request:
+            parts["request"] = tier.request
+        if 0 in parts.values():
+            parts = {component: part for component, part in parts.items() if part}
+        missing = _without_rate(tier, counts) if is_partial else ()
+        if missing and len(missing) + bool(counts[-1]) == billed:
+            return _no_rate(rate, missing)
+        return self._priced(counts, cost, savings, parts, missing)
 
     def _odd_reasoning(self, counts: Counts) -> Priced | Unpriced:
         """Answer for reasoning above its output: a lower bound where the output is unknown, else a wrong count."""
@@ -87,51 +105,39 @@ class Charge:
             return answer
         return replace(answer, status="partial", reason=answer.reason or "output_unknown")
 
-    def _priced(self, tier: CompiledTier, counts: Counts, costs: tuple[int, ...]) -> Priced | Unpriced:
+    def _priced(
+        self, counts: Counts, cost: int, savings: int, parts: dict[str, int], missing: tuple[str, ...]
+    ) -> Priced | Unpriced:
         rate = self.rate
-        denominator = rate.denominator
-        components = tuple(zip(compress(COMPONENT_OF, counts), costs, strict=False))
-        if len(dict(components)) != len(costs) or 0 in costs or tier.request:
-            components = _merged(components, tier.request)
-        cost = sum(costs) + tier.request
-        savings = sum([saved * (counts[index] or 0) for index, saved in tier.savings])
-        if denominator != 1:
-            cost = round_half_even(cost, denominator)
-            savings = round_half_even(savings, denominator)
-            components = tuple(share_out(dict(components), denominator, cost).items())
+        if rate.denominator != 1:
+            cost = round_half_even(cost, rate.denominator)
+            savings = round_half_even(savings, rate.denominator)
+            parts = share_out(parts, rate.denominator, cost)
         if cost >= MAX_COST_PICOUSD:
             return _too_much(cost)
-        missing = [index for index in tier.unpriced if counts[index]]
-        if missing and not any(count and index not in missing for index, count in enumerate(counts[:-1])):
-            return _no_rate(rate, missing)
-        listed = cost if self.listed is rate else self.listed.cost(counts)
         return _new_priced(
             status="partial" if missing else "priced",
             cost_picousd=cost,
-            list_cost_picousd=listed,
-            components=components,
+            list_cost_picousd=cost if self.listed is rate else self.listed.cost(counts),
+            components=tuple(parts.items()),
             cache_savings_picousd=savings,
             rate=rate.content,
             match_rule=self.rule,
-            missing_rates=tuple([COUNTS[index] for index in missing]) if missing else (),
+            missing_rates=missing,
             reason=_reason(missing) if missing else None,
         )
 
 
-def _merged(costs: Iterable[tuple[str, int]], request: int) -> tuple[tuple[str, int], ...]:
-    """Add up the costs of each component, without those that are 0."""
-    parts: dict[str, int] = {}
-    for component, cost in (*costs, ("request", request)):
-        parts[component] = parts.get(component, 0) + cost
-    return tuple(part for part in parts.items() if part[1])
+def _without_rate(tier: CompiledTier, counts: Counts) -> tuple[str, ...]:
+    return tuple([name for name, count, line in zip(COUNTS, counts, tier.lines, strict=True) if count and line is None])
 
 
-def _reason(missing: list[int]) -> str:
-    return "no_tool_rate" if any(index in _CALLS for index in missing) else "no_component_rate"
+def _reason(missing: tuple[str, ...]) -> str:
+    return "no_tool_rate" if any(name in CALL_COUNTS for name in missing) else "no_component_rate"
 
 
-def _no_rate(rate: CompiledRate, missing: list[int]) -> Unpriced:
-    names = ", ".join(COUNTS[index] for index in missing)
+def _no_rate(rate: CompiledRate, missing: tuple[str, ...]) -> Unpriced:
+    names = ", ".join(missing)
     detail = f"{rate.content.rate_id} has no price for {names}, the only usage here. State one in a rate card."
     return Unpriced(reason=_reason(missing), detail=detail)
 

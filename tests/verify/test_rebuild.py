@@ -1,0 +1,226 @@
+"""A rollup that was damaged in any way is built anew from its rows, whatever interrupts it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from otel_llmcost.errors import LedgerError, LedgerRefused, ReportError
+from otel_llmcost.journal import Journal, adopt, segment_names
+from otel_llmcost.ledger import Ledger
+from otel_llmcost.ledger.row import encode_row, month_of, request_row
+from otel_llmcost.settings import Settings
+from otel_llmcost.verify import ROLLUPS, compare, days_of, rebuild_rollup
+from tests.ledger.samples import a_request, ask, store
+from tests.verify.conftest import run
+
+NOVEMBER = days_of("202611")
+MONTHS = ("202610", "202611")
+ACTIONS = "SELECT toString(uniqCombined64Merge(14)(action_ids)) FROM spend_by_action_day"
+
+
+def content(ledger: Ledger, rollup: str) -> list[str]:
+    """A number for all cells of a rollup; the sketch of actions is not one, but is compared by its estimate."""
+    cells = "* EXCEPT action_ids" if rollup == "spend_by_action_day" else "*"
+    return ask(ledger, f"SELECT toString(sum(cityHash64(*))), count() FROM (SELECT {cells} FROM {rollup} FINAL)")  # noqa: S608
+
+
+def columns(ledger: Ledger, rollup: str) -> str:
+    """The columns that a rollup stores."""
+    places = f"database = '{ledger.dsn.database}' AND table = '{rollup}' AND default_kind != 'ALIAS'"
+    return ask(ledger, f"SELECT arrayStringConcat(groupArray(name), ',') FROM system.columns WHERE {places}")[0]  # noqa: S608
+
+
+def agree(ledger: Ledger) -> bool:
+    """Tell whether both months of every rollup are what their rows say."""
+    return all(
+        each.agrees for month in MONTHS for each in compare(ledger, days_of(month), pause_seconds=0) if each.rows
+    )
+
+
+def rebuild_all(ledger: Ledger, settings: Settings | None = None) -> None:
+    """Build both months of every rollup anew."""
+    for rollup in ROLLUPS:
+        for month in MONTHS:
+            rebuild_rollup(ledger, rollup, month, settings=settings, pause_seconds=0)
+
+
+DAMAGES = {
+    "lost": "ALTER TABLE {} DELETE WHERE team = 'search'",
+    "all lost": "TRUNCATE TABLE {}",
+    "doubled": "INSERT INTO {0} ({1}) SELECT {1} FROM {0} WHERE team = 'growth'",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("rollup", ROLLUPS)
+def test_a_rebuild_heals_and_changes_nothing_else(ledger: Ledger, rollup: str, damage: str) -> None:
+    """
+    Fault 57: a rollup that lost or doubled cells differs, and is after its rebuild what it was, in every cell.
+    """
+    before = [content(ledger, each) for each in ROLLUPS], ask(ledger, ACTIONS)
+    run(ledger, DAMAGES[damage].format(rollup, columns(ledger, rollup)))
+    wrong = {each.rollup for each in compare(ledger, NOVEMBER, pause_seconds=0) if not each.agrees}
+
+    for month in MONTHS:
+        rebuild_rollup(ledger, rollup, month, pause_seconds=0)
+
+    assert wrong == {rollup}
+    assert agree(ledger)
+    assert ([content(ledger, each) for each in ROLLUPS], ask(ledger, ACTIONS)) == before
+
+
+def test_what_stands_under_another_owner(ledger: Ledger) -> None:
+    """
+    Spend that moved to another team differs although every total agrees.
+    """
+    run(
+        ledger,
+        "INSERT INTO spend_by_hour (hour, team, requests) VALUES ('2026-11-18 11:00:00', 'search', 1), ('2026-11-18 11:00:00', 'growth', -1)",
+    )
+
+    (found,) = [each for each in compare(ledger, NOVEMBER, pause_seconds=0) if not each.agrees]
+
+    assert (found.rollup, found.month, found.excess) == ("spend_by_hour", "202611", {})
+
+
+def test_a_month_without_rows(ledger: Ledger) -> None:
+    """
+    A rollup that holds spend of a month without a single row is emptied of it.
+    """
+    run(ledger, "INSERT INTO spend_by_hour (hour, team, requests) VALUES ('2026-01-18 11:00:00', 'search', 1)")
+
+    rebuild_rollup(ledger, "spend_by_hour", "202601", pause_seconds=0)
+
+    assert ask(ledger, "SELECT count() FROM spend_by_hour WHERE hour < '2026-02-01'") == ["0"]
+
+
+@pytest.mark.parametrize(("rollup", "month"), [("llm_requests", "202611"), ("spend_by_hour", "2026-11")])
+def test_what_cannot_be_rebuilt(ledger: Ledger, rollup: str, month: str) -> None:
+    """
+    Only a rollup and a month are taken: what is built anew is never rows.
+    """
+    with pytest.raises(ReportError):
+        rebuild_rollup(ledger, rollup, month)
+
+
+def dying(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, at: int, *, done: bool) -> None:
+    """Let the process die at a statement that changes something, before or after it was carried out."""
+    command, steps = ledger.command, iter(range(1_000))
+
+    def step(*arguments: object, **options: object) -> object:
+        number = next(steps)
+        if number == at and not done:
+            raise KeyboardInterrupt
+        answer = command(*arguments, **options)  # type: ignore[arg-type]
+        if number == at:
+            raise KeyboardInterrupt
+        return answer
+
+    monkeypatch.setattr(ledger, "command", step)
+
+
+STEPS = 6
+"""Drop, create, fill from rows, fill from adjustments, replace, drop."""
+
+
+@pytest.mark.parametrize("done", [False, True])
+@pytest.mark.parametrize("at", range(STEPS))
+def test_interrupted_at_every_step(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, at: int, done: bool) -> None:
+    """
+    Fault 94: a rebuild that dies at any step leaves the rollup as it was or as it should be; run again, it completes.
+    """
+    run(ledger, "ALTER TABLE spend_by_hour DELETE WHERE team = 'search'")
+    damaged = content(ledger, "spend_by_hour")
+    with monkeypatch.context() as patch:
+        dying(ledger, patch, at, done=done)
+        with pytest.raises(KeyboardInterrupt):
+            rebuild_rollup(ledger, "spend_by_hour", "202611", pause_seconds=0)
+    whole = content(ledger, "spend_by_hour") == damaged or all(
+        each.agrees for each in compare(ledger, NOVEMBER, pause_seconds=0)
+    )
+
+    rebuild_all(ledger)
+
+    assert (whole, agree(ledger)) == (True, True)
+    assert columns(ledger, "spend_by_hour_rebuild") == ""
+
+
+def arriving(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """Let another machine insert rows just before the partition is replaced, so often."""
+    command, left = ledger.command, iter(range(times))
+
+    def step(sql: str, *arguments: object, **options: object) -> object:
+        if "REPLACE PARTITION" in sql and (number := next(left, None)) is not None:
+            store(ledger, [a_request(1000 + number)], f"late-{number}")
+        return command(sql, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ledger, "command", step)
+
+
+@pytest.mark.parametrize("times", [1, 2, 99])
+def test_rows_that_arrive_meanwhile(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """
+    Rows inserted while a month is replaced are in the rollup in the end, or it is said that they are not.
+    """
+    arriving(ledger, monkeypatch, times)
+    if times == 99:
+        with pytest.raises(LedgerError, match="still differs from its rows: they keep arriving"):
+            rebuild_rollup(ledger, "spend_by_hour", "202611", pause_seconds=0)
+    else:
+        rebuild_rollup(ledger, "spend_by_hour", "202611", pause_seconds=0)
+        assert agree(ledger)
+
+
+@pytest.fixture
+def journaled(ledger: Ledger, tmp_path: Path) -> Settings:
+    """A journal with one sealed segment of November that nobody has sent."""
+    where = Settings(journal_dir=tmp_path / "journals")
+    journal = Journal(ledger.dsn.journal_dir(where), ledger=ledger.dsn.fingerprint)
+    row = request_row(a_request(500))
+    journal.append("llm_requests", month_of(row), encode_row(row))
+    journal.close()
+    return where
+
+
+def test_a_segment_in_other_hands(ledger: Ledger, journaled: Settings) -> None:
+    """
+    A segment that was sent and is not acknowledged stops a rebuild of its month, and of no other, until it is shipped.
+    """
+    directory = ledger.dsn.journal_dir(journaled)
+    (name,) = segment_names(directory)
+    held = adopt(directory / str(name), ledger.dsn.fingerprint)
+    assert held is not None
+    held.mark_tried(time.time())
+    rebuild_rollup(ledger, "spend_by_hour", "202610", settings=journaled, pause_seconds=0)
+    with pytest.raises(LedgerError, match=r"were sent and are not acknowledged: 1, in .* then run this again"):
+        rebuild_rollup(ledger, "spend_by_hour", "202611", settings=journaled, pause_seconds=0)
+    held.release()
+
+    rebuild_rollup(ledger, "spend_by_hour", "202611", settings=journaled, pause_seconds=0)
+
+    assert (segment_names(directory), agree(ledger)) == ([], True)
+    assert ask(ledger, f"SELECT count() FROM llm_requests WHERE trace_id = '{500:032x}'") == ["1"]  # noqa: S608
+
+
+def test_a_segment_whose_answer_was_lost(ledger: Ledger, journaled: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A segment that the ledger stored and nobody heard about is settled before its month is built anew: it counts once.
+    """
+    insert = ledger.insert
+
+    def deaf(table: str, payload: bytes, *, token: str) -> None:
+        insert(table, payload, token=token)
+        raise LedgerRefused("the answer was lost")
+
+    directory = ledger.dsn.journal_dir(journaled)
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "insert", deaf)
+        with pytest.raises(LedgerError, match="the answer was lost"):
+            rebuild_rollup(ledger, "spend_by_hour", "202611", settings=journaled, pause_seconds=0)
+
+    rebuild_all(ledger, journaled)
+
+    assert (segment_names(directory), agree(ledger)) == ([], True)

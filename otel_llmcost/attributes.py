@@ -14,6 +14,7 @@ from decimal import Decimal, InvalidOperation
 from operator import attrgetter
 from typing import Final
 
+from otel_llmcost.figures import amount_texts, reported_counts
 from otel_llmcost.model import (
     COMPONENTS,
     COUNTS,
@@ -32,7 +33,6 @@ from otel_llmcost.model import (
     Request,
     Unpriced,
     Usage,
-    amount_texts,
 )
 
 __all__ = [
@@ -127,7 +127,7 @@ def to_attributes(request: Request, *, recorded: bool) -> dict[str, str | int | 
         attributes[ATTEMPT_KIND] = request.attempt.kind
         attributes[ATTEMPT] = request.attempt.number
     if request.owner is not NO_OWNER:
-        _add_owner(attributes, request.owner)
+        attributes.update(_attributes_of(request.owner))
     if recorded:
         attributes[RECORDED] = True
     return attributes
@@ -187,12 +187,22 @@ def _owner_of(attributes: Attributes) -> Owner:
     )
 
 
-def _add_owner(attributes: dict[str, str | int | float | bool], owner: Owner) -> None:
-    for place, value in enumerate(_owner_values(owner)):
-        if value is not None:
-            attributes[_OWNER_KEYS[place]] = value
-    if owner.extra:
+_OWNERS_KEPT: Final = 1024
+_owners: dict[int, tuple[Owner, dict[str, str]]] = {}
+
+
+def _attributes_of(owner: Owner) -> dict[str, str]:
+    """Give the attributes of an owner, remembered by the very object: the same one comes with each request."""
+    known = _owners.get(id(owner))
+    if known is None or known[0] is not owner:
+        attributes = {
+            key: value for key, value in zip(_OWNER_KEYS, _owner_values(owner), strict=True) if value is not None
+        }
         attributes.update({PREFIX + name: value for name, value in owner.extra.items()})
+        if len(_owners) >= _OWNERS_KEPT:
+            _owners.clear()
+        known = _owners[id(owner)] = (owner, attributes)
+    return known[1]
 
 
 _OWNER_KEYS: Final = tuple(OWNER_ATTRIBUTES.values())
@@ -200,7 +210,7 @@ _owner_values = attrgetter(*OWNER_ATTRIBUTES)
 
 
 def _usage_text(usage: Usage) -> str:
-    return " ".join([f"{COUNTS[place]}={count}" for place, count in enumerate(usage.counts) if count is not None])
+    return " ".join([f"{name}={count}" for name, count in reported_counts(usage)])
 
 
 def _read_usage(text: object) -> Usage | None:

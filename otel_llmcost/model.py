@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation
-from operator import attrgetter
 from typing import Final, Literal, TypeAlias
 
 from otel_llmcost.frozen import changer, maker
@@ -42,7 +41,6 @@ __all__ = [
     "SpanView",
     "Unpriced",
     "Usage",
-    "amount_texts",
     "changer",
     "maker",
     "picousd_text",
@@ -98,15 +96,29 @@ class Usage:
 
     @property
     def counts(self) -> tuple[int | None, ...]:
-        """The counts in the order of `COUNTS`."""
-        return _counts_of(self)
+        """The counts in the order of `COUNTS`, written out because they are asked for five times a span."""
+        return (
+            self.input_tokens,
+            self.cached_input_tokens,
+            self.cache_write_tokens,
+            self.cache_write_1h_tokens,
+            self.cache_write_12h_tokens,
+            self.output_tokens,
+            self.audio_input_tokens,
+            self.cached_audio_input_tokens,
+            self.audio_output_tokens,
+            self.image_input_tokens,
+            self.image_output_tokens,
+            self.web_search_calls,
+            self.file_search_calls,
+            self.code_execution_calls,
+            self.reasoning_tokens,
+        )
 
 
 COUNTS: Final = tuple(field.name for field in fields(Usage))
 """The vocabulary of usage, in one order everywhere: Python, JSON, columns."""
 TOKEN_COUNTS: Final = tuple(name for name in COUNTS if name.endswith("_tokens") and name != "reasoning_tokens")
-_counts_of = attrgetter(*COUNTS)
-setattr(Usage, "counts", property(_counts_of, doc=Usage.counts.__doc__))  # noqa: B010  # asked five times a span: in C
 NO_USAGE: Final = Usage()
 
 COMPONENTS: Final = ("input", "cached_input", "cache_write", "output", "audio", "image", "tool", "request")
@@ -171,31 +183,6 @@ class Priced:
     def cost_usd(self) -> Decimal:
         """The cost in US dollars."""
         return Decimal(picousd_text(self.cost_picousd))
-
-
-_Amounts: TypeAlias = tuple[str, str, str, tuple[tuple[str, str], ...]]
-_amounts_told: tuple[Priced | None, _Amounts] = (None, ("", "", "", ()))
-
-
-def amount_texts(price: Priced) -> _Amounts:
-    """
-    Give the amounts of a price as decimal text: cost, list cost ("" where it is the cost), savings ("" for none), and
-    the components.
-
-    The last answer is kept, because a row and the attributes of its span are made one after the other.
-    """
-    global _amounts_told  # one assignment of one tuple: threads that meet here only write a text again
-    told, amounts = _amounts_told
-    if told is not price:
-        cost, listed, savings = price.cost_picousd, price.list_cost_picousd, price.cache_savings_picousd
-        amounts = (
-            picousd_text(cost),
-            picousd_text(listed) if listed != cost else "",
-            picousd_text(savings) if savings else "",
-            tuple([(component, picousd_text(picousd)) for component, picousd in price.components]),
-        )
-        _amounts_told = price, amounts
-    return amounts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

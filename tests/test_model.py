@@ -4,7 +4,8 @@ from dataclasses import FrozenInstanceError, fields, replace
 
 import pytest
 
-from otel_llmcost.model import Attempt, ModelCall, Owner, SpanView, Usage, changer, maker
+from otel_llmcost.figures import reported_counts
+from otel_llmcost.model import COUNTS, Attempt, ModelCall, Owner, SpanView, Usage, changer, maker
 
 CALL = {"dialect": "d", "kind": "request", "operation": "chat", "provider": "openai", "model": "m"}
 
@@ -32,6 +33,16 @@ def test_what_a_maker_makes_is_of_the_class_and_frozen():
     assert ModelCall is type(made)
     assert replace(made, model="other").model == "other"
     assert [each.name for each in fields(ModelCall)] == [each.name for each in fields(made)]
+
+
+def test_counts_are_in_the_order_of_their_names():
+    """
+    Everything that pairs the two relies on it.
+    """
+    given = {name: number for number, name in enumerate(COUNTS)}
+
+    assert tuple(given.values()) == Usage(**given).counts
+    assert tuple(given.items()) == reported_counts(Usage(**given))
 
 
 def test_a_changer_changes_what_it_was_made_for():

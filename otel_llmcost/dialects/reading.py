@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Final, Literal, TypeAlias
 
-from otel_llmcost.model import COUNTS, MAX_COUNT, Attributes, SpanView, Usage, maker
+from otel_llmcost.model import COUNTS, MAX_COUNT, NO_USAGE, Attributes, SpanView, Usage, changer, maker
 
 __all__ = [
     "MAX_TEXT",
@@ -122,6 +122,9 @@ def read_status(span: SpanView) -> tuple[Literal["success", "error", "timeout", 
 
 
 _new_usage: Final = maker(Usage)
+_common_usage: Final = changer(
+    Usage, "input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens"
+)
 _MODALITIES: Final = frozenset({"audio_input", "cached_audio", "audio_output", "image_input", "image_output"})
 _LIFETIMES: Final = frozenset({"cache_write_5m", "cache_write_1h", "cache_write_12h"})
 _RARE: Final = _MODALITIES | _LIFETIMES | {"web_search_calls", "file_search_calls", "code_execution_calls"}
@@ -152,7 +155,8 @@ def disjoint(totals: Totals, *, exclusive: bool) -> tuple[Usage, Convention, tup
     if is_rare:
         usage = _rare_usage(totals, (fresh, cached, written, output, reasoning))
         return usage, convention, _impossible(usage)
-    usage = _new_usage(
+    usage = _common_usage(
+        NO_USAGE,
         input_tokens=fresh,
         cached_input_tokens=cached,
         cache_write_tokens=written,

@@ -52,7 +52,9 @@ def read(span: SpanView) -> ModelCall | None:
 
 def read_form(span: SpanView, form: Form) -> ModelCall | None:
     """Read a span that names a GenAI operation and writes the rest in `form`."""
-    found = OPERATIONS.get(read_text(span.attributes, "gen_ai.operation.name"))
+    named = span.attributes.get("gen_ai.operation.name")
+    found = OPERATIONS.get(named) if type(named) is str else None
+    found = found or OPERATIONS.get(read_text(span.attributes, "gen_ai.operation.name"))
     if found is None:
         return None
     kind, operation = found

@@ -17,10 +17,10 @@ from typing import Final
 
 import orjson
 
+from otel_llmcost.figures import amount_texts, reported_counts
 from otel_llmcost.ledger.encoding import Row, encode_row, owner_columns, site_columns
 from otel_llmcost.model import (
     COMPONENTS,
-    COUNTS,
     EXACT,
     MAX_COST_PICOUSD,
     MAX_COUNT,
@@ -31,7 +31,7 @@ from otel_llmcost.model import (
     RateContent,
     Request,
     SpanView,
-    amount_texts,
+    Usage,
 )
 
 __all__ = [
@@ -168,7 +168,7 @@ def _own_columns(request: Request) -> Row:
     if call.resend_count:
         row["resend_count"] = min(max(call.resend_count, 0), 65535)
     if call.usage is not None:
-        _add_counts(row, call.usage.counts, notes)
+        _add_counts(row, call.usage, notes)
     if call.provider_cost_usd is not None:
         _add_provider_cost(row, call.provider_cost_usd, notes)
     if request.attempt is not _INITIAL:
@@ -201,11 +201,8 @@ def _span_columns(span: SpanView, notes: list[str]) -> Row:
     return row
 
 
-def _add_counts(row: Row, counts: tuple[int | None, ...], notes: list[str]) -> None:
-    for place, count in enumerate(counts):
-        if count is None:
-            continue
-        name = COUNTS[place]
+def _add_counts(row: Row, usage: Usage, notes: list[str]) -> None:
+    for name, count in reported_counts(usage):
         if type(count) is int and 0 <= count < MAX_COUNT:
             row[name] = count
         else:
@@ -235,7 +232,11 @@ _COMPONENT_COLUMNS: Final = {component: f"{component}_cost_usd" for component in
 
 def _add_costs(row: Row, price: Priced, notes: list[str]) -> None:
     cost, list_cost, savings = price.cost_picousd, price.list_cost_picousd, price.cache_savings_picousd
-    if max(abs(cost), abs(list_cost), abs(savings)) >= MAX_COST_PICOUSD:
+    if not (
+        -MAX_COST_PICOUSD < cost < MAX_COST_PICOUSD
+        and -MAX_COST_PICOUSD < list_cost < MAX_COST_PICOUSD
+        and -MAX_COST_PICOUSD < savings < MAX_COST_PICOUSD
+    ):
         notes.append(f"a cost of {_shown(Decimal(cost).scaleb(-12, EXACT))} USD is not below 1,000,000 USD")
         return
     row["cost_usd"], listed, saved, components = amount_texts(price)

@@ -4,7 +4,7 @@ Spans and requests into the journal of a ledger, and the journal into a ClickHou
 One `ClickHouseSpanExporter` per ledger and process. Behind `LLMCostSpanProcessor` it gets each row as the span ends:
 when `span.end()` returns, the row survives a kill -9. Behind a `BatchSpanProcessor` it is a plain `SpanExporter`, with
 that processor's weaker promise: spans still in its queue are lost when the process dies, and it drops the oldest when
-the queue is full. An embedded ledger is shipped by its owner (`otel-llmcost report`, …); a server by a thread here.
+the queue is full. An embedded ledger is shipped by its owner (`otel-llmcost serve`, …); a server by a thread here.
 """
 
 from __future__ import annotations
@@ -111,6 +111,8 @@ class ClickHouseSpanExporter(SpanExporter):
         Returns what the journal refused (full, unusable), for `Meter.undo`; `()` when all of it is in the journal.
         Refusals are counted as `exporter.rows_refused` and logged once.
         """
+        if len(outcomes) == 1 and isinstance(request := outcomes[0], Request):  # nearly always
+            return () if self._write_request(request) else (request,)
         refused: list[Outcome] = [
             outcome for outcome in outcomes if isinstance(outcome, Request) and not self._write_request(outcome)
         ]

@@ -32,6 +32,7 @@ __all__ = ["Meter"]
 
 _NO_ATTRIBUTES: dict[str, object] = {}
 _ANSWERING = frozenset({"chat", "generate_content", "text_completion"})
+_COUNTED_AS = {status: f"requests.{status}" for status in ("priced", "partial", "unpriced", "provider_reported")}
 _new_view = maker(SpanView)
 _new_request = maker(Request)
 
@@ -89,7 +90,7 @@ class Meter:
         outcomes = self._charging.decide(candidate, ancestors=ancestors, declared=declared)
         for outcome in outcomes:
             if isinstance(outcome, Request):
-                COUNTERS.add(f"requests.{outcome.price.status}")
+                COUNTERS.add(_COUNTED_AS[outcome.price.status])
         return outcomes
 
     def price(self, call: ModelCall, start_unix_ns: int) -> Price:

@@ -9,7 +9,7 @@ Everything that this package raises on purpose; each message says what is wrong 
     + JournalFull          its size cap is reached; the newest rows are refused and counted
   - LedgerError            the ledger refused
     + LedgerUnavailable    worth retrying: it did not answer, or not as ClickHouse does
-    + LedgerBusy           another process owns the embedded ledger (names its pid)
+    + LedgerBusy           another process owns the embedded ledger and does not serve it (names its pid)
     + LedgerRefused        it answered, and a retry will not help (password, schema, bad row)
     + SchemaError          tables are missing, or a migration was edited after it was applied
   - MissingExtra           an optional dependency is not installed (names the pip command)

@@ -36,7 +36,7 @@ from otel_llmcost.settings import PREFIX, Settings
 __all__ = ["Examination", "examine"]
 
 _ASK_AGAIN: Final[tuple[tuple[type[LLMCostError], str], ...]] = (
-    (LedgerBusy, "Ask again when that process has ended, or use a ClickHouse server, which many can ask."),
+    (LedgerBusy, "Let `otel-llmcost serve` own it, which answers while it runs, or ask when that process has ended."),
     (SchemaError, "otel-llmcost schema apply"),
     (LedgerUnavailable, "Bring it back, or correct OTEL_LLMCOST_DSN; until then rows wait in the journal."),
     (MissingExtra, "pip install 'otel-llmcost[embedded]', or name a ClickHouse server in OTEL_LLMCOST_DSN."),

@@ -18,7 +18,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
-from otel_llmcost.errors import LedgerBusy, LedgerError, LedgerRefused, LedgerUnavailable, SchemaError
+from otel_llmcost import errors
+from otel_llmcost.errors import LedgerError, LedgerUnavailable
 from otel_llmcost.ledger.dsn import Dsn
 from otel_llmcost.ledger.embedded import owner_process
 from otel_llmcost.ledger.wire import FRAME_BYTES, Line, Message, introduce, pack
@@ -29,8 +30,8 @@ GREETING_SECONDS: Final = 5.0
 """To connect and to be known: the owner's threads need no engine for that."""
 ANSWER_SECONDS: Final = 60.0
 """For a question, behind what the engine does at that moment."""
-ERRORS: Final = {
-    kind.__name__: kind for kind in (LedgerUnavailable, LedgerRefused, SchemaError, LedgerBusy, LedgerError)
+ERRORS: Final[Mapping[str, type[LedgerError]]] = {
+    name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, LedgerError)
 }
 """What crosses as itself, with its sentence."""
 

@@ -26,7 +26,7 @@ from otel_llmcost.charging import Charging, Outcome, SpanKey
 from otel_llmcost.counters import COUNTERS
 from otel_llmcost.dialects import GATE_KEYS
 from otel_llmcost.exporter import ClickHouseSpanExporter
-from otel_llmcost.fence import fenced
+from otel_llmcost.fence import fenced, fenced_start
 from otel_llmcost.meter import Meter
 from otel_llmcost.model import Attributes, Duplicate, Request
 from otel_llmcost.ownership import OwnerReader
@@ -82,7 +82,7 @@ class LLMCostSpanProcessor(SpanProcessor):
         self._open: dict[tuple[int, int], _Open] = {}  # a SpanContext is a tuple: trace id and span id come first
         guard_propagation(self._settings)
 
-    @fenced("on_start", otherwise=None)
+    @fenced_start
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Remember that the span is open, its parent and where its baggage is."""
         if len(self._open) >= MAX_OPEN_SPANS:

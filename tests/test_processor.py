@@ -276,6 +276,25 @@ def test_our_errors_never_reach_the_user(monkeypatch, caplog, exporter):
     assert len([record for record in caplog.records if "left your code alone" in record.message]) == 1
 
 
+def test_a_span_that_cannot_be_remembered_starts_all_the_same(monkeypatch, exporter):
+    """
+    A failure at the start of a span, too, is counted and reaches nobody; the request is a row without its baggage.
+    """
+    processor = LLMCostSpanProcessor(exporter=exporter)
+    provider = TracerProvider()
+    provider.add_span_processor(processor)
+    monkeypatch.setattr(fence, "RERAISE", False)
+    before = COUNTERS["fence.on_start"]
+    with monkeypatch.context() as full:
+        full.setattr("otel_llmcost.processor.MAX_OPEN_SPANS", 0)
+        full.setattr(processor, "_forget_oldest", lambda: 1 / 0)
+        span = provider.get_tracer("test").start_span("chat", attributes=CALL)
+    span.end()
+
+    assert COUNTERS["fence.on_start"] - before == 1
+    assert len(rows(exporter)) == 1
+
+
 def test_spans_of_many_threads_are_each_one_row(exporter):
     """
     Concurrent requests of many threads are all journaled, each once, each with its own owner.

@@ -10,8 +10,10 @@ Everything that this package raises on purpose; each message says what is wrong 
   - LedgerError            the ledger refused
     + LedgerUnavailable    worth retrying: it did not answer, or not as ClickHouse does
     + LedgerBusy           another process owns the embedded ledger and does not serve it (names its pid)
-    + LedgerRefused        it answered, and a retry will not help (password, schema, bad row)
+    + LedgerRefused        it answered, and a retry will not help (a bad row, an old server)
+      . LedgerDenied       it will not have this user: password, grants, limits on settings
     + SchemaError          tables are missing, or a migration was edited after it was applied
+      . UnknownColumn      rows have a column that the table lacks: a newer version wrote them
   - MissingExtra           an optional dependency is not installed (names the pip command)
 
 A request that cannot be priced is not an error: it is `model.Unpriced`, a value with a reason.
@@ -24,6 +26,7 @@ __all__ = [
     "JournalFull",
     "LLMCostError",
     "LedgerBusy",
+    "LedgerDenied",
     "LedgerError",
     "LedgerRefused",
     "LedgerUnavailable",
@@ -32,6 +35,7 @@ __all__ = [
     "ReportError",
     "SchemaError",
     "SettingsError",
+    "UnknownColumn",
 ]
 
 
@@ -80,8 +84,16 @@ class LedgerRefused(LedgerError):
     """The ledger answered no, and a retry of the same thing will not help."""
 
 
+class LedgerDenied(LedgerRefused):
+    """The ledger will not have this user: whatever is sent, the answer is the same until someone changes that."""
+
+
 class SchemaError(LedgerError):
     """Tables are missing, or a migration was edited after it was applied."""
+
+
+class UnknownColumn(SchemaError):
+    """Rows have a column that the table lacks: they wait for the tables of the version that wrote them."""
 
 
 class MissingExtra(LLMCostError):

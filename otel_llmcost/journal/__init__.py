@@ -6,7 +6,7 @@ exactly one segment, a segment is in exactly one process's hands, and a segment 
 """
 
 from otel_llmcost.journal.adoption import adopt, waiting
-from otel_llmcost.journal.folder import Backlog, backlog, segment_names
+from otel_llmcost.journal.folder import Backlog, Name, backlog, segment_names
 from otel_llmcost.journal.leftovers import Leftovers, leftovers
 from otel_llmcost.journal.merging import merge_small
 from otel_llmcost.journal.segment import Segment
@@ -16,6 +16,7 @@ __all__ = [
     "Backlog",
     "Journal",
     "Leftovers",
+    "Name",
     "Segment",
     "adopt",
     "backlog",

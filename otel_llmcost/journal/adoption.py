@@ -116,7 +116,7 @@ def _check(path: Path, name: Name, file: HeldFile, data: bytes, ledger: str) -> 
     if not content.records:
         path.unlink()
         return None
-    segment = Segment(path.parent, name, file, header, content.records)
+    segment = Segment(path.parent, name, file, header, content.records, is_whole=not content.damaged)
     if name.state == "open":
         os.fsync(
             file.descriptor

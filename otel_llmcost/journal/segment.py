@@ -26,12 +26,23 @@ __all__ = ["Segment"]
 class Segment:
     """A segment that this process holds: complete, checked, and safe from every other process until let go."""
 
-    def __init__(self, directory: Path, name: Name, file: HeldFile, header: Header, records: list[bytes]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        name: Name,
+        file: HeldFile,
+        header: Header,
+        records: list[bytes],
+        *,
+        is_whole: bool = True,
+    ) -> None:
         self._directory = directory
         self._name = name
         self._file = file
         self._header = header
         self._records = records
+        self.is_whole = is_whole
+        """False if some of its rows could not be read: what is left is not what was tried before."""
 
     def __enter__(self) -> Self:
         return self

@@ -5,6 +5,7 @@ So a segment may be sent as often as needed, by whoever holds it, and is stored 
 until the bad rows are alone, and only those are set aside; but nothing is set aside before the ledger has proven that it
 takes rows of that table, because a refusal of everything (a password, a grant, a column) is not a fault of the rows.
 Limits: the ledger remembers 100,000 tokens a table; a segment first tried over 30 minutes ago is looked up instead.
+TRUNCATE and DROP PARTITION make it forget earlier.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from otel_llmcost.counters import COUNTERS
-from otel_llmcost.errors import JournalError, LedgerRefused, LLMCostError
+from otel_llmcost.errors import JournalError, LedgerDenied, LedgerError, LedgerRefused, LLMCostError, UnknownColumn
 from otel_llmcost.fence import fenced
-from otel_llmcost.journal import Segment, adopt, segment_names
+from otel_llmcost.journal import Name, Segment, adopt, merge_small, segment_names
 
 __all__ = ["LOOKUP_SECONDS", "RowLedger", "Shipped", "ship_once"]
 
@@ -45,6 +46,9 @@ class RowLedger(Protocol):
     def has_batch(self, table: str, batch_id: str) -> bool:
         """Tell whether the table holds rows of that batch."""
 
+    def mark_for_repair(self, table: str, month: str, batch_id: str, reason: str) -> None:
+        """Say that the rollups of that month may lack that batch, which the table has."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shipped:
@@ -55,6 +59,8 @@ class Shipped:
     rows: int = 0
     """Rows that this round stored; what was found there already is not counted."""
     bytes: int = 0
+    found: int = 0
+    """Rows that were in the ledger already; the rollups of their months are marked for repair."""
     refused: int = 0
     """Rows set aside in `quarantine/`."""
     left: int = 0
@@ -71,19 +77,22 @@ def ship_once(
     progress: Callable[[int, int], None] | None = None,
     on_shipped: Callable[[str, bytes], None] | None = None,
     lookup_seconds: float = LOOKUP_SECONDS,
+    merging: bool = False,
 ) -> Shipped:
     """
     Ship every segment of a journal's folder that is sealed or whose owner died; never raises what the ledger says.
 
     `progress` is told (segments looked at, segments seen at the start); `on_shipped` the table and the lines of JSON of
     every insert that the ledger acknowledged. A replicated ledger forgets tokens by time: `lookup_seconds` must be at
-    most half of its window.
+    most half of its window. `merging` puts small segments into large ones first.
     """
     round_ = _Round(ledger, directory, fingerprint, lookup_seconds, on_shipped)
     stopped: LLMCostError | None = None
     left = 0
     try:
         try:
+            if merging:
+                round_.merge()
             round_.ship_all(progress)
             round_.settle()
         except LLMCostError as error:
@@ -95,6 +104,7 @@ def ship_once(
         segments=round_.segments,
         rows=round_.rows,
         bytes=round_.bytes,
+        found=round_.found,
         refused=round_.refused,
         left=left,
         stopped=stopped or round_.kept,
@@ -121,21 +131,37 @@ class _Round:
         """Tables that took rows in this round: what they refuse now is the fault of the rows."""
         self._doubtful: list[tuple[Path, LedgerRefused]] = []
         self._refusals: Counter[str] = Counter()
-        self.segments = self.rows = self.bytes = self.refused = 0
-        self.kept: LedgerRefused | None = None
+        self.segments = self.rows = self.bytes = self.found = self.refused = 0
+        self.kept: LedgerError | None = None
+
+    def merge(self) -> None:
+        """Put small segments into large ones; where that fails, on a full disk for one, they are shipped as they are."""
+        try:
+            merge_small(self._directory, self._fingerprint)
+        except (OSError, JournalError):
+            COUNTERS.add("shipper.merge_failed")
 
     def ship_all(self, progress: Callable[[int, int], None] | None) -> None:
-        """Try each segment once, oldest first."""
+        """Try each segment once, oldest first; of a table that takes none of the first, only the newest."""
         names = segment_names(self._directory)
         newest = {name.table: name for name in names}
+        passed_over: list[Name] = []
         for done, name in enumerate(names, start=1):
             if self._may_be_taken(name.table) or name is newest[name.table]:
-                segment = adopt(self._directory / str(name), self._fingerprint)
-                if segment is not None:
-                    with segment:
-                        self._ship(segment)
+                self._take(name)
+            else:
+                passed_over.append(name)
             if progress is not None:
                 progress(done, len(names))
+        for name in passed_over:
+            if name.table in self._proven:  # by the newest
+                self._take(name)
+
+    def _take(self, name: Name) -> None:
+        segment = adopt(self._directory / str(name), self._fingerprint)
+        if segment is not None:
+            with segment:
+                self._ship(segment)
 
     def settle(self) -> None:
         """Deal with what was refused, now that it is known which tables take rows."""
@@ -157,29 +183,47 @@ class _Round:
         return table in self._proven or self._refusals[table] < _REFUSALS
 
     def _ship(self, segment: Segment) -> None:
-        if self._may_be_forgotten(segment) and self._ledger.has_batch(segment.table, segment.batch_id):
-            COUNTERS.add("shipper.found")
-            _logger.warning(
-                "a batch of %s was already in the ledger and is not sent again: %s, month %s, %d rows. If its first "
-                "insert failed in a view, a rollup lacks them: `otel-llmcost report --month %s` must have the same total "
-                "--by team (from the rollup) and --by service (from the rows)",
-                segment.table,
-                segment.batch_id,
-                segment.month,
-                segment.rows,
-                f"{segment.month[:4]}-{segment.month[4:]}",
-            )
-            segment.remove()
-            self.segments += 1
-            return
-        if error := self._refusal(segment):
+        if self._may_be_forgotten(segment) and self._is_stored(segment):
+            self._settle_found(segment)
+        elif error := self._refusal(segment):
             self._refusals[segment.table] += 1
-            self._doubtful.append((segment.path, error))
+            if isinstance(error, LedgerRefused):
+                self._doubtful.append((segment.path, error))
+            else:
+                self.kept = error
 
     def _may_be_forgotten(self, segment: Segment) -> bool:
-        """Tell whether an earlier try is too old for its token; a clock that was set back tells nothing."""
+        """
+        Tell whether an earlier try has a token that is no longer known, or no longer the hash of these bytes.
+
+        A clock that was set back tells nothing.
+        """
         tried = segment.first_tried
-        return tried is not None and not -1.0 <= time.time() - tried < self._lookup_seconds
+        return tried is not None and not (segment.is_whole and -1.0 <= time.time() - tried < self._lookup_seconds)
+
+    def _is_stored(self, segment: Segment) -> bool:
+        """
+        Tell whether the table has the segment's rows. An insert stores all of them or none, so one batch would do; but
+        a batch that came into the ledger another way must not speak for those that were merged with it.
+        """
+        return all(self._ledger.has_batch(segment.table, batch_id) for batch_id in segment.batch_ids)
+
+    def _settle_found(self, segment: Segment) -> None:
+        """Remove what the table has already; a view may have failed behind it, which its token could have healed."""
+        for batch_id in segment.batch_ids:
+            self._ledger.mark_for_repair(segment.table, segment.month, batch_id, "found_by_lookup")
+        _logger.warning(
+            "%d rows of %s, month %s, were in the ledger already and are not sent again. The month is marked: if a view "
+            "failed when they were stored, its rollups lack them, which `otel-llmcost verify` tells and "
+            "`otel-llmcost repair` mends",
+            segment.rows,
+            segment.table,
+            segment.month,
+        )
+        segment.remove()
+        self.segments += 1
+        self.found += segment.rows
+        COUNTERS.add("shipper.found")
 
     def _insert(self, segment: Segment) -> None:
         payload = segment.payload()
@@ -199,9 +243,11 @@ class _Round:
         if self._on_shipped is not None:
             self._on_shipped(table, payload)
 
-    def _narrow(self, segment: Segment, error: LedgerRefused) -> None:
+    def _narrow(self, segment: Segment, error: LedgerError) -> None:
         """Halve a refused segment until the bad rows are alone; the good ones are stored on the way."""
-        if self._ledger.has_batch(segment.table, segment.batch_id):
+        if isinstance(error, UnknownColumn):
+            self.kept = error  # the rows are good, the table is old
+        elif self._is_stored(segment):
             self.kept = error  # the table has it, a view refused it: only the same token can complete it
         elif segment.rows > 1 and (segment.table in self._proven or segment.splits < _UNPROVEN_SPLITS):
             self._ship_halves(segment)
@@ -219,9 +265,12 @@ class _Round:
             for half, error in refused:  # after both: one that was taken proves that the other's rows are at fault
                 self._narrow(half, error)
 
-    def _refusal(self, segment: Segment) -> LedgerRefused | None:
+    def _refusal(self, segment: Segment) -> LedgerError | None:
+        """Insert; give the error that this segment's rows may have caused."""
         try:
             self._insert(segment)
-        except LedgerRefused as error:
+        except LedgerDenied:
+            raise
+        except (LedgerRefused, UnknownColumn) as error:
             return error
         return None

@@ -3,7 +3,7 @@ The background shipper: one daemon thread per process, for a ledger on a server.
 
 It sleeps until a segment is sealed, backs off while the ledger is away, and owes the process nothing: what it has not
 shipped waits on disk for the next one. Limits: exit waits for it as long as `stop` is told, never longer; orphans of
-other processes are looked for once a minute.
+other processes are looked for once a minute, or as often as it is told to look.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from opentelemetry import context
 from otel_llmcost.counters import COUNTERS
 from otel_llmcost.errors import LedgerUnavailable, LLMCostError
 from otel_llmcost.fence import fenced
+from otel_llmcost.journal import segment_names
 from otel_llmcost.shipper.rounds import RowLedger, Shipped, ship_once
 
 __all__ = ["OpenLedger", "ShipperThread"]
@@ -31,6 +32,7 @@ _IDLE_SECONDS: Final = 60.0
 _LONGEST_PAUSE: Final = 60.0
 _SHORTEST_PAUSE: Final = 0.5
 _MESSAGES: Final = 100
+_REPEAT_SECONDS: Final = 900.0
 _logger = logging.getLogger("otel_llmcost")
 
 
@@ -46,8 +48,9 @@ class ShipperThread:
     Ships the journal in `directory` in the background, over a ledger that `connect` opens at the first segment.
 
     The thread starts with the first `wake`, and again in a forked child. A ledger that does not answer is tried again
-    after 0.5 to 60 seconds, one that refuses after 60; each distinct message is logged once, each failure counted as
-    `shipper.failed`.
+    after 0.5 to 60 seconds, or after what it asks for, one that refuses after 60; each failure is counted as
+    `shipper.failed`, and each distinct message logged, again every 15 minutes while it lasts. `merging` puts small
+    segments into large ones first, which one shipper per node does, and `look_seconds` is how often it looks by itself.
     """
 
     _thread: threading.Thread | None
@@ -60,12 +63,16 @@ class ShipperThread:
         directory: Path,
         fingerprint: str,
         on_shipped: Callable[[str, bytes], None] | None = None,
+        merging: bool = False,
+        look_seconds: float = _IDLE_SECONDS,
     ) -> None:
         self._connect = connect
         self._directory = directory
         self._fingerprint = fingerprint
         self._on_shipped = on_shipped
-        self._logged: set[str] = set()
+        self._merging = merging
+        self._look_seconds = look_seconds
+        self._said: dict[str, float] = {}
         self._stopping = False
         self._begin_anew()
         _SHIPPERS.add(self)
@@ -84,8 +91,14 @@ class ShipperThread:
         self.start()
 
     def flush(self, timeout_seconds: float) -> bool:
-        """Ship what is sealed now, without waiting out a pause. True only if nothing was left behind in time."""
+        """
+        Ship what is sealed now. True only if nothing was left behind in time.
+
+        It does not wait out a pause; but a ledger that refused, or asked to be left alone, is not asked before its time.
+        """
         deadline = time.monotonic() + timeout_seconds
+        if time.monotonic() < self._rests_until:
+            return self._is_drained()
         self.start()
         while (shipped := self._round_by(deadline)) is not None:
             if shipped.stopped is not None:
@@ -128,6 +141,7 @@ class ShipperThread:
         self._asked = 0
         self._answered = 0
         self._failures = 0
+        self._rests_until = 0.0
         self._shipped = Shipped()
 
     def _start_once(self) -> None:
@@ -177,14 +191,20 @@ class ShipperThread:
             return self._stopping or self._asked > self._answered or (self._work and not pause)
 
         with self._changed:
-            self._changed.wait_for(is_due, pause or _IDLE_SECONDS)
+            self._changed.wait_for(is_due, pause or self._look_seconds)
             self._work = False
             return None if self._stopping else self._asked
 
     @fenced("ship", otherwise=Shipped(stopped=LLMCostError("the shipper failed: the log has its stack")))
     def _round(self) -> Shipped:
         ledger = _WhenNeeded(self._open)
-        return ship_once(ledger, self._directory, fingerprint=self._fingerprint, on_shipped=self._on_shipped)
+        return ship_once(
+            ledger,
+            self._directory,
+            fingerprint=self._fingerprint,
+            on_shipped=self._on_shipped,
+            merging=self._merging,
+        )
 
     @fenced("ship", otherwise=None)
     def _close(self, ledger: OpenLedger) -> None:
@@ -197,22 +217,38 @@ class ShipperThread:
 
     def _pause_after(self, shipped: Shipped) -> float:
         """Give the seconds to wait before the next round, 0 for "until there is work"; say what went wrong."""
-        if shipped.stopped is None:
+        stopped = shipped.stopped
+        if stopped is None:
             self._failures = 0
             return 0.0
         self._failures += 1
         COUNTERS.add("shipper.failed")
-        self._say(str(shipped.stopped))
-        if not isinstance(shipped.stopped, LedgerUnavailable):
-            return _LONGEST_PAUSE
-        longest = min(_LONGEST_PAUSE, _SHORTEST_PAUSE * 2.0 ** min(self._failures, 8))
-        # spread over half of it, so that the processes of a fleet do not come back all at once
-        return max(_SHORTEST_PAUSE, longest * random.uniform(0.5, 1.0))  # noqa: S311  # no secret
+        is_away = isinstance(stopped, LedgerUnavailable)
+        self._say(logging.WARNING if is_away else logging.ERROR, str(stopped))
+        asked = stopped.retry_after_seconds if isinstance(stopped, LedgerUnavailable) else None
+        if is_away and asked is None:
+            longest = min(_LONGEST_PAUSE, _SHORTEST_PAUSE * 2.0 ** min(self._failures, 8))
+            # spread over half of it, so that the processes of a fleet do not come back all at once
+            return max(_SHORTEST_PAUSE, longest * random.uniform(0.5, 1.0))  # noqa: S311  # no secret
+        pause = _LONGEST_PAUSE
+        if asked is not None:  # never sooner; and again not all at once
+            pause = max(_SHORTEST_PAUSE, min(_LONGEST_PAUSE, asked * random.uniform(1.0, 1.2)))  # noqa: S311
+        self._rests_until = time.monotonic() + pause
+        return pause
 
-    def _say(self, message: str) -> None:
-        if message not in self._logged and len(self._logged) < _MESSAGES:
-            self._logged.add(message)
-            _logger.warning("rows wait in the journal %s: %s", self._directory, message)
+    def _is_drained(self) -> bool:
+        try:
+            return all(name.state == "open" for name in segment_names(self._directory))
+        except OSError:
+            return False
+
+    def _say(self, level: int, message: str) -> None:
+        now = time.monotonic()
+        if now - self._said.get(message, -_REPEAT_SECONDS) >= _REPEAT_SECONDS:
+            if len(self._said) >= _MESSAGES:
+                self._said.clear()
+            self._said[message] = now
+            _logger.log(level, "rows wait in the journal %s: %s", self._directory, message)
 
 
 class _WhenNeeded:
@@ -226,6 +262,9 @@ class _WhenNeeded:
 
     def has_batch(self, table: str, batch_id: str) -> bool:
         return self._open().has_batch(table, batch_id)
+
+    def mark_for_repair(self, table: str, month: str, batch_id: str, reason: str) -> None:
+        self._open().mark_for_repair(table, month, batch_id, reason)
 
 
 def _suppress_instrumentation() -> None:

@@ -15,17 +15,21 @@ Fault = Callable[[int], LLMCostError | None]
 
 class MemoryLedger:
     """
-    Rows by table; `before` and `after` give the error, if any, of the n-th insert (from 0), before or after it stored.
+    Rows by table; `before` and `after` give the error, if any, of the n-th insert (from 0), before or after it stored,
+    and `refuse` that of the numbers in it.
     """
 
     def __init__(self) -> None:
         self.rows: Counter[int] = Counter()
         self.batches: set[tuple[str, str]] = set()
+        self.marks: list[tuple[str, str, str, str]] = []
         self.tokens: dict[str, bytes] = {}
         self.forgetful = False
         self.before: Fault = lambda _number: None
         self.after: Fault = lambda _number: None
         self.bad: set[int] = set()
+        self.refuse: Callable[[set[int]], LLMCostError | None] = lambda _numbers: None
+        self.unmarkable: LLMCostError | None = None
         self.inserts = 0
         self.lookups = 0
         self.closed = False
@@ -46,6 +50,8 @@ class MemoryLedger:
         rows = [json.loads(line) for line in payload.splitlines()]
         if self.bad & {row["n"] for row in rows}:
             raise LedgerRefused("Code: 27. Cannot parse input")
+        if error := self.refuse({row["n"] for row in rows}):
+            raise error
         if self.forgetful or token not in self.tokens:
             self.tokens[token] = payload
             self.rows.update(row["n"] for row in rows)
@@ -59,6 +65,14 @@ class MemoryLedger:
         """
         self.lookups += 1
         return (table, batch_id) in self.batches
+
+    def mark_for_repair(self, table: str, month: str, batch_id: str, reason: str) -> None:
+        """
+        Remember the mark.
+        """
+        if self.unmarkable:
+            raise self.unmarkable
+        self.marks.append((table, month, batch_id, reason))
 
     def close(self) -> None:
         """

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from otel_llmcost.errors import LedgerRefused, LedgerUnavailable
-from otel_llmcost.journal import Journal, backlog
+from otel_llmcost.journal import Journal, backlog, merge_small
 from otel_llmcost.shipper import ship_once
 from tests.shipper.ledgers import Crash, MemoryLedger, once
 
@@ -86,6 +86,26 @@ class JournalAndLedger(RuleBasedStateMachine):
         ):
             ship_once(self.ledger, self.folder, fingerprint="test")
 
+    @rule()
+    def merge(self) -> None:
+        """
+        Put small segments into large ones.
+        """
+        merge_small(self.folder, "test")
+
+    @rule(at=st.integers(1, 30), done=st.booleans())
+    def merge_and_die(self, at: int, done: bool) -> None:
+        """
+        Do so until a step on the disk kills the merger.
+        """
+        crash = Crash(at, done=done)
+        with (
+            suppress(KeyboardInterrupt),
+            patch.multiple(Path, unlink=crash.around(Path.unlink), rename=crash.around(Path.rename)),
+            patch("os.fsync", crash.around(os.fsync)),
+        ):
+            merge_small(self.folder, "test")
+
     def teardown(self) -> None:
         """
         Drain, and count: each good row is stored once, each bad row is set aside, nothing else is anywhere.
@@ -105,7 +125,8 @@ TestJournalAndLedger.settings = settings(max_examples=60, stateful_step_count=25
 
 def test_shippers_at_the_same_time(tmp_path: Path) -> None:
     """
-    Six shippers that narrow down bad rows in one folder, while it is written and the ledger fails, agree on each row.
+    Six shippers that narrow down bad rows in one folder, two of which merge, while it is written and the ledger fails,
+    agree on each row. Fault 95.
     """
     folder = tmp_path / "journal"
     ledger = MemoryLedger()
@@ -113,11 +134,11 @@ def test_shippers_at_the_same_time(tmp_path: Path) -> None:
     ledger.after = lambda number: LedgerUnavailable("reset") if number % 11 == 3 else None
     stop = threading.Event()
 
-    def ship() -> None:
+    def ship(merging: bool) -> None:
         while not stop.is_set():
-            ship_once(ledger, folder, fingerprint="test")
+            ship_once(ledger, folder, fingerprint="test", merging=merging)
 
-    shippers = [threading.Thread(target=ship) for _ in range(6)]
+    shippers = [threading.Thread(target=ship, args=[number < 2]) for number in range(6)]
     for shipper in shippers:
         shipper.start()
     try:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from otel_llmcost.counters import COUNTERS
-from otel_llmcost.errors import LedgerUnavailable, SchemaError
+from otel_llmcost.errors import LedgerUnavailable, SchemaError, UnknownColumn
 from otel_llmcost.journal import Journal, backlog
 from otel_llmcost.ledger import Ledger, connect, migrations
 from otel_llmcost.shipper import ShipperThread, ship_once
@@ -20,6 +23,7 @@ from tests.clickhouse_double import ClickHouseDouble, Fault
 from tests.shipper.embedded_process import totals
 
 Write = Callable[..., None]
+LATE = "2026-10-12 12:00:00.000000"
 
 
 def row(number: int, **changes: object) -> bytes:
@@ -218,7 +222,7 @@ def test_tables_are_missing(server: ClickHouseDouble, folder: Path, write: Write
 
 @pytest.mark.parametrize(
     "changes",
-    [{"timestamp": "yesterday"}, {"cost_usd": "much"}, {"column_of_tomorrow": 1}, {"input_tokens": "1e400"}],
+    [{"timestamp": "yesterday"}, {"cost_usd": "much"}, {"usage_gaps": "no list"}, {"input_tokens": "1e400"}],
     ids=lambda changes: next(iter(changes)),
 )
 def test_rows_that_the_engine_refuses(
@@ -240,7 +244,7 @@ def test_rows_that_the_engine_refuses(
 
 def test_an_old_segment_is_looked_up(open_ledger: Callable[[], Ledger], folder: Path, write: Write) -> None:
     """
-    A segment whose first try is too old is found by its batch id and not sent again.
+    A segment whose first try is too old is found by its batch id, not sent again, and its month is marked for repair.
     """
     write(range(1, 11))
     [path] = folder.iterdir()
@@ -250,8 +254,79 @@ def test_an_old_segment_is_looked_up(open_ledger: Callable[[], Ledger], folder: 
     tried = path.with_suffix(".tried-1700000000")
     tried.write_bytes(copy)
     shipped = ship_once(ledger, folder, fingerprint="test")
-    assert (shipped.segments, shipped.rows, shipped.left) == (1, 0, 0)
+    assert (shipped.segments, shipped.rows, shipped.found, shipped.left) == (1, 0, 10, 0)
     assert stored(ledger) == expected(range(1, 11))
+    assert marks(ledger) == [["llm_requests", "202611", path.name.split(".")[2], "found_by_lookup"]]
+
+
+def marks(ledger: Ledger) -> list[list[str]]:
+    """
+    Give what is marked for repair.
+    """
+    sql = "SELECT toJSONString(groupArray([table, month, batch_id, reason])) FROM llmcost_repairs FINAL WHERE repaired_at = 0"
+    return json.loads(str(ledger.command(sql, what="read the marks")))
+
+
+def test_merged_segments(open_ledger: Callable[[], Ledger], folder: Path, write: Write) -> None:
+    """
+    Small segments reach the server as one insert, and one whose answer was lost is found again by its rows' batches.
+    """
+    for start in range(1, 101, 10):
+        write(range(start, start + 10))
+    ledger = open_ledger()
+    shipped = ship_once(ledger, folder, fingerprint="test", merging=True)
+    assert (shipped.segments, shipped.rows, shipped.left) == (1, 100, 0)
+    assert stored(ledger) == expected(range(1, 101))
+    for start in range(101, 201, 10):
+        write(range(start, start + 10))
+    with patch.object(ledger, "insert", side_effect=LedgerUnavailable("no answer")):
+        ship_once(ledger, folder, fingerprint="test", merging=True)
+    [path] = folder.iterdir()
+    copy = path.read_bytes()
+    assert ship_once(ledger, folder, fingerprint="test").rows == 100
+    path.with_suffix(".tried-1700000000").write_bytes(copy)
+    assert ship_once(ledger, folder, fingerprint="test").found == 100
+    assert stored(ledger) == expected(range(1, 201))
+    assert len(marks(ledger)) == 10
+
+
+def test_rows_of_a_newer_version(open_ledger: Callable[[], Ledger], folder: Path, write: Write) -> None:
+    """
+    Rows with a column that the ledger lacks wait beside those that it takes, until the column is there.
+    """
+    write(range(1, 11), column_of_tomorrow=1)
+    write(range(11, 21))
+    ledger = open_ledger()
+    for _ in range(2):
+        shipped = ship_once(ledger, folder, fingerprint="test")
+        assert isinstance(shipped.stopped, UnknownColumn)
+        assert "column_of_tomorrow" in str(shipped.stopped)
+        assert (shipped.left, shipped.refused) == (1, 0)
+    assert stored(ledger) == expected(range(11, 21))
+    ledger.command("ALTER TABLE llm_requests ADD COLUMN column_of_tomorrow UInt8", what="add the column")
+    assert ship_once(ledger, folder, fingerprint="test").left == 0
+    assert stored(ledger) == expected(range(1, 21))
+
+
+def test_rows_that_are_40_days_late(open_ledger: Callable[[], Ledger], folder: Path) -> None:
+    """
+    Rows that waited over a month go into the partitions of their own month, once, in rows and rollups. Fault 69.
+    """
+    journal = Journal(folder, ledger="test")
+    for number in range(1, 101):
+        late = number % 2
+        journal.append(
+            "llm_requests", "202610" if late else "202611", row(number, **({"timestamp": LATE} if late else {}))
+        )
+    journal.close()
+    for path in folder.iterdir():
+        os.utime(path, (time.time() - 40 * 86_400,) * 2)
+    ledger = open_ledger()
+    assert ship_once(ledger, folder, fingerprint="test", merging=True).left == 0
+    assert stored(ledger) == expected(range(1, 101))
+    months = "SELECT arrayStringConcat(arraySort(groupUniqArray(partition)), ' ') FROM system.parts WHERE active AND database = currentDatabase() AND table = {table:String}"
+    for table in ("llm_requests", "spend_by_hour"):
+        assert ledger.command(months, {"table": table}, what="list the partitions") == "202610 202611"
 
 
 def own(folder: Path, *survived: int) -> subprocess.CompletedProcess[str]:

@@ -13,9 +13,16 @@ import pytest
 from opentelemetry import context
 
 from otel_llmcost.counters import COUNTERS
-from otel_llmcost.errors import LedgerRefused, LedgerUnavailable, MissingExtra
+from otel_llmcost.errors import (
+    LedgerDenied,
+    LedgerRefused,
+    LedgerUnavailable,
+    LLMCostError,
+    MissingExtra,
+    SchemaError,
+)
 from otel_llmcost.journal import Journal, backlog
-from otel_llmcost.shipper import ShipperThread
+from otel_llmcost.shipper import Shipped, ShipperThread, ship_once
 from tests.shipper.ledgers import MemoryLedger, away
 
 Seal = Callable[..., None]
@@ -117,14 +124,20 @@ def test_backs_off_and_recovers(
     ("error", "least", "most"),
     [
         (LedgerUnavailable("away"), 0.5, 60.0),
-        (LedgerRefused("wrong password"), 60.0, 60.0),
+        (LedgerUnavailable("busy", retry_after_seconds=20.0), 20.0, 24.0),
+        (LedgerUnavailable("busy", retry_after_seconds=7200.0), 60.0, 60.0),
+        (LedgerUnavailable("busy", retry_after_seconds=0.0), 0.5, 0.5),
+        (LedgerRefused("bad rows"), 60.0, 60.0),
+        (LedgerDenied("wrong password"), 60.0, 60.0),
+        (SchemaError("no table"), 60.0, 60.0),
         (MissingExtra("pip install"), 60.0, 60.0),
     ],
-    ids=["unavailable", "refused", "missing"],
+    ids=["unavailable", "asks", "asks-too-long", "asks-for-nothing", "refused", "denied", "tables", "missing"],
 )
 def test_pauses(folder: Path, seal: Seal, error: Exception, least: float, most: float) -> None:
     """
-    Pauses are between 0.5 and 60 seconds while the ledger is away, and a minute when it will not have us.
+    Pauses are between 0.5 and 60 seconds while the ledger is away, what it asks for when it asks, and a minute when it
+    will not have us. Faults 8 and 16.
     """
 
     def connect() -> MemoryLedger:
@@ -134,8 +147,58 @@ def test_pauses(folder: Path, seal: Seal, error: Exception, least: float, most: 
     shipper = ShipperThread(connect=connect, directory=folder, fingerprint="test")
     pauses = [shipper._pause_after(shipper._round()) for _ in range(12)]
     assert all(least <= pause <= most for pause in pauses)
-    assert min(pauses[8:]) >= least * 30 or least == most
-    assert pauses[0] <= 1.0 or least == most
+    assert min(pauses[8:]) >= 15 or most < 60.0 or least == most
+    assert pauses[0] <= 1.0 or least > 0.5
+    assert least == most or len(set(pauses)) > 6, "spread"
+
+
+@pytest.mark.parametrize(
+    "error", [LedgerDenied("wrong password"), LedgerUnavailable("busy", retry_after_seconds=30.0)], ids=["no", "later"]
+)
+def test_who_says_no_is_left_alone(
+    ledger: MemoryLedger, seal: Seal, shipper: ShipperThread, error: LLMCostError
+) -> None:
+    """
+    A ledger that refused, or named a time, is not asked before it however often `flush` is called, which says False.
+    """
+    ledger.before = lambda _number: error
+    seal(range(10))
+    answers = [shipper.flush(5) for _ in range(20)]
+    assert (answers, ledger.inserts) == ([False] * 20, 1)
+    other = MemoryLedger()
+    assert ship_once(other, shipper._directory, fingerprint="test").rows == 10
+    assert shipper.flush(5), "another process has shipped it meanwhile"
+    assert ledger.inserts == 1
+
+
+def test_stays_loud(folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """
+    What goes on failing is logged again every 15 minutes and counted each time; a refusal is an error, not a warning.
+    """
+    shipper = ShipperThread(connect=lambda: pytest.fail("connected"), directory=folder, fingerprint="test")
+    now = time.monotonic()
+    for minute in range(60):
+        monkeypatch.setattr(time, "monotonic", lambda minute=minute: now + 60.0 * minute)
+        shipper._pause_after(Shipped(left=1, stopped=LedgerDenied("wrong password")))
+    assert COUNTERS["shipper.failed"] == 60
+    assert [record.levelno for record in caplog.records] == [logging.ERROR] * 4
+    assert "wrong password" in caplog.text
+
+
+def test_looks_by_itself_and_merges(ledger: MemoryLedger, folder: Path, seal: Seal) -> None:
+    """
+    A shipper that nobody wakes looks as often as it was told to, and then sends many small segments by one insert.
+    """
+    shipper = ShipperThread(
+        connect=lambda: ledger, directory=folder, fingerprint="test", merging=True, look_seconds=0.3
+    )
+    shipper.start()
+    wait_until(lambda: shipper._answered == 0 and not shipper._work)
+    for number in range(20):
+        seal([number])
+    wait_until(lambda: ledger.stored == list(range(20)))
+    assert ledger.inserts <= 4
+    shipper.stop()
 
 
 def test_stop_ships_what_was_sealed_last(ledger: MemoryLedger, seal: Seal, shipper: ShipperThread) -> None:

@@ -13,7 +13,8 @@ import click
 
 from otel_llmcost.cli.price import _moment
 from otel_llmcost.errors import RateCardError
-from otel_llmcost.pricing import Pricer, RateRow
+from otel_llmcost.pricing import Pricer
+from otel_llmcost.pricing.listing import RateRow
 from otel_llmcost.settings import Settings
 
 __all__ = ["rates"]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from otel_llmcost.pricing.arithmetic import Line, arithmetic
-from otel_llmcost.pricing.commitments import FixedCost
-from otel_llmcost.pricing.listing import RateRow
 from otel_llmcost.pricing.pricer import Pricer
 from otel_llmcost.providers import normalise_provider
 
-__all__ = ["FixedCost", "Line", "Pricer", "RateRow", "arithmetic", "normalise_provider"]
+__all__ = ["Line", "Pricer", "arithmetic", "normalise_provider"]

@@ -11,17 +11,19 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from otel_llmcost.model import NO_USAGE, ModelCall, Price, Unpriced, Usage
-from otel_llmcost.pricing.card import Card
-from otel_llmcost.pricing.commitments import FixedCost, fixed_costs
 from otel_llmcost.pricing.context import PUBLISHED_ATTRIBUTES, Context
 from otel_llmcost.pricing.layers import DEPLOYMENT_MAP, DISCOUNT_PERCENT, Layers, Query, Resolution
-from otel_llmcost.pricing.listing import RateRow, rows
 from otel_llmcost.pricing.loading import Loading
 from otel_llmcost.pricing.timeline import Charge, Timeline, unusable
 from otel_llmcost.settings import Settings
+
+if TYPE_CHECKING:
+    from otel_llmcost.pricing.card import Card
+    from otel_llmcost.pricing.commitments import FixedCost
+    from otel_llmcost.pricing.listing import RateRow
 
 __all__ = ["Pricer"]
 
@@ -143,11 +145,15 @@ class Pricer:
 
     def rates(self, provider: str | None = None, model: str | None = None, at: datetime | None = None) -> list[RateRow]:
         """List what holds at an instant (default: now), with every context that has its own price."""
+        from otel_llmcost.pricing.listing import rows  # for commands: an application does not pay for it at start
+
         layers = self._loaded()
         return [] if layers is None else list(rows(self, layers, provider, model, at or datetime.now(UTC)))
 
     def fixed_costs(self, start: datetime, end: datetime) -> Iterator[FixedCost]:
         """Give the fixed part of every commitment in [start, end), one row per UTC day. Both must be aware."""
+        from otel_llmcost.pricing.commitments import fixed_costs
+
         return fixed_costs(self._cards, start, end)
 
     def _price(self, key: _Key, usage: Usage, seconds: int) -> Price:

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from otel_llmcost import dialects
-from otel_llmcost.charging import INITIAL, Charging, Outcome, SpanKey
+from otel_llmcost.charging import Charging, Outcome, SpanKey
 from otel_llmcost.counters import COUNTERS
 from otel_llmcost.model import (
+    INITIAL,
     Duplicate,
     ModelCall,
     Owner,
@@ -24,6 +25,7 @@ from otel_llmcost.model import (
     SpanView,
     Unpriced,
     Usage,
+    changer,
     maker,
 )
 from otel_llmcost.pricing import Pricer
@@ -33,7 +35,7 @@ __all__ = ["Meter"]
 _NO_ATTRIBUTES: dict[str, object] = {}
 _ANSWERING = frozenset({"chat", "generate_content", "text_completion"})
 _COUNTED_AS = {status: f"requests.{status}" for status in ("priced", "partial", "unpriced", "provider_reported")}
-_new_view = maker(SpanView)
+_with_attributes = changer(SpanView, "attributes")
 _new_request = maker(Request)
 
 
@@ -80,13 +82,15 @@ class Meter:
         declared: str | None = None,
     ) -> tuple[Outcome, ...]:
         """Price and decide a call that is already read."""
+        # Without attributes: what is remembered or stored can hold no message content.
+        bare = _with_attributes(span, attributes=_NO_ATTRIBUTES)
         if self._gateways and _is_one_of(self._gateways, call.price_attributes.get("server.address", "")):
             COUNTERS.add("duplicates.gateway")
-            return (Duplicate(span=_bare(span), call=call, of_trace_id="", of_span_id="", reason="gateway"),)
+            return (Duplicate(span=bare, call=call, of_trace_id="", of_span_id="", reason="gateway"),)
         if call.usage is not None and _says_nothing(call.usage):
             call = replace(call, usage=None)
         price = self.price(call, span.start_unix_ns)
-        candidate = _new_request(span=_bare(span), call=call, owner=owner, price=price, attempt=INITIAL)
+        candidate = _new_request(span=bare, call=call, owner=owner, price=price, attempt=INITIAL)
         outcomes = self._charging.decide(candidate, ancestors=ancestors, declared=declared)
         for outcome in outcomes:
             if isinstance(outcome, Request):
@@ -126,22 +130,3 @@ def _unknown_half(call: ModelCall) -> str:
 def _is_one_of(gateways: tuple[str, ...], host: str) -> bool:
     host = host.lower().rstrip(".")
     return any(host.endswith(gateway) if gateway.startswith(".") else host == gateway for gateway in gateways)
-
-
-def _bare(span: SpanView) -> SpanView:
-    """Drop the attributes: what is remembered or stored can hold no message content."""
-    return _new_view(
-        trace_id=span.trace_id,
-        span_id=span.span_id,
-        parent_span_id=span.parent_span_id,
-        name=span.name,
-        kind=span.kind,
-        start_unix_ns=span.start_unix_ns,
-        end_unix_ns=span.end_unix_ns,
-        attributes=_NO_ATTRIBUTES,
-        resource=span.resource,
-        scope_name=span.scope_name,
-        scope_version=span.scope_version,
-        status_code=span.status_code,
-        exception_type=span.exception_type,
-    )

@@ -19,6 +19,7 @@ __all__ = [
     "COMPONENTS",
     "COUNTS",
     "EXACT",
+    "INITIAL",
     "MAX_COST_PICOUSD",
     "MAX_COUNT",
     "NONE",
@@ -128,7 +129,7 @@ COMPONENTS: Final = ("input", "cached_input", "cache_write", "output", "audio", 
 def picousd_text(picousd: int) -> str:
     """Write integer picodollars as the shortest exact decimal text: 11550000000 -> "0.01155"."""
     if 0 < picousd < PICO:  # nearly every amount of one request
-        return "0." + str(PICO + picousd)[1:].rstrip("0")
+        return ("0." + str(picousd).zfill(12)).rstrip("0")
     if picousd < 0:
         return "-" + picousd_text(-picousd)
     digits = str(picousd).zfill(13)
@@ -288,6 +289,10 @@ class Attempt:
     source: Literal["", "declared", "inferred"] = ""
     wasted: bool = False
     """True when this retry or fallback followed a request that was itself charged."""
+
+
+INITIAL: Final = Attempt()
+"""The first try, as far as anyone knows: one object, which comparing by identity finds first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

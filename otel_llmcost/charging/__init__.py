@@ -8,8 +8,7 @@ above whom where spans arrive in batches (OTLP) instead of from the SDK.
 """
 
 from otel_llmcost.charging.ancestry import Ancestry
-from otel_llmcost.charging.attempts import INITIAL
 from otel_llmcost.charging.decisions import Charging, Outcome
 from otel_llmcost.charging.grouping import SpanKey
 
-__all__ = ["INITIAL", "Ancestry", "Charging", "Outcome", "SpanKey"]
+__all__ = ["Ancestry", "Charging", "Outcome", "SpanKey"]

@@ -11,13 +11,11 @@ from collections.abc import Iterable
 from typing import Final
 
 from otel_llmcost.charging.grouping import Node, SpanKey
-from otel_llmcost.model import Attempt, Priced, Request
+from otel_llmcost.model import INITIAL, Attempt, Priced, Request
 
-__all__ = ["INITIAL", "attempts", "declared_alone"]
+__all__ = ["attempts", "declared_alone"]
 
 _WINDOW_NS: Final = 60 * 10**9
-INITIAL: Final = Attempt()
-"""The first try, as far as anyone knows: one object, which comparing by identity finds first."""
 
 
 def attempts(family: Iterable[Node]) -> dict[SpanKey, Attempt]:

@@ -19,10 +19,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from otel_llmcost.charging.attempts import INITIAL, attempts, declared_alone
+from otel_llmcost.charging.attempts import attempts, declared_alone
 from otel_llmcost.charging.grouping import Node, SpanKey, best_of, group, totals_of
 from otel_llmcost.charging.memory import FAMILY_KEPT, Memory, parent_of
-from otel_llmcost.model import Adjustment, Attempt, Duplicate, Request
+from otel_llmcost.model import INITIAL, Adjustment, Attempt, Duplicate, Request
 
 __all__ = ["Charging", "Outcome"]
 

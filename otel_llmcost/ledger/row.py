@@ -22,6 +22,7 @@ from otel_llmcost.ledger.encoding import Row, encode_row, owner_columns, site_co
 from otel_llmcost.model import (
     COMPONENTS,
     EXACT,
+    INITIAL,
     MAX_COST_PICOUSD,
     MAX_COUNT,
     UNATTRIBUTED,
@@ -51,7 +52,6 @@ _MAX_COST_USD: Final = Decimal(1_000_000)
 _PICOUSD: Final = Decimal("1e-12")
 _MICROUSD: Final = Decimal("1e-6")
 _SHOWN: Final = 60
-_INITIAL: Final = Attempt()
 
 
 def request_row(request: Request) -> Row:
@@ -171,7 +171,7 @@ def _own_columns(request: Request) -> Row:
         _add_counts(row, call.usage, notes)
     if call.provider_cost_usd is not None:
         _add_provider_cost(row, call.provider_cost_usd, notes)
-    if request.attempt is not _INITIAL:
+    if request.attempt is not INITIAL:
         _add_attempt(row, request.attempt)
     if isinstance(price, Priced):
         _add_costs(row, price, notes)

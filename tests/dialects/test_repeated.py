@@ -88,3 +88,18 @@ def test_memory_is_bounded():
 
     assert 0 < kept <= callsite._SITES_KEPT
     assert len(callsite._sites) == kept
+
+
+def test_names_of_attributes_do_not_pile_up():
+    """
+    Spans that each have an attribute of their own are read as well as others, and are not all remembered.
+    """
+    callsite._shapes.clear()
+    for number in range(2 * callsite._SHAPES_KEPT):
+        assert read(span(CALL | {f"own.{number}": 1})).usage.input_tokens == 10
+    kept = len(callsite._shapes)
+    read(span(CALL | {"x" * 1_000_000: 1}))
+    read(span(CALL | {f"message.{number}": "" for number in range(1000)}))
+
+    assert 0 < kept <= callsite._SHAPES_KEPT
+    assert len(callsite._shapes) == kept

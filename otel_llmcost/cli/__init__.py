@@ -23,10 +23,13 @@ COMMANDS = {
     "forget": "Replace a customer's id by (forgotten); every total stays.",
     "price": "Price one request from flags, or JSON lines from standard input.",
     "rates": "List and explain rates; check a rate card.",
+    "repair": "Put right what verify finds: take back what was charged twice, build rollups anew.",
     "report": "What was spent, by one or two dimensions.",
     "requests": "The rows behind a report, newest first.",
     "schema": "Create or inspect the ledger's tables.",
     "serve": "Own an embedded ledger: ship its journal, answer the other commands.",
+    "ship": "Ship the journals of all processes of this machine to a ClickHouse server.",
+    "verify": "Do rows and rollups agree, was anything charged twice, is anything left behind.",
 }
 
 

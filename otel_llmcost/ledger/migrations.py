@@ -8,6 +8,7 @@ text changed after it was applied is refused, because what the database has woul
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -17,7 +18,7 @@ from typing import Final, Literal, cast
 from otel_llmcost.errors import SchemaError
 from otel_llmcost.ledger.connection import Ledger, read_sql
 
-__all__ = ["Migration", "apply", "status"]
+__all__ = ["Migration", "apply", "states", "status"]
 
 _RECORDS: Final = "llmcost_migrations"
 
@@ -34,7 +35,12 @@ class Migration:
 
 def status(ledger: Ledger) -> list[Migration]:
     """List every file of the schema, and every applied one that this version does not have; by name."""
-    applied = _applied(ledger)
+    return states(_applied(ledger).values())
+
+
+def states(records: Iterable[Mapping[str, object]]) -> list[Migration]:
+    """Tell the same from the rows of the query `migrations_applied`, for whoever can only ask."""
+    applied = {str(row["name"]): row for row in records}
     known = [_state(name, applied) for name in _names()]
     unknown = [
         Migration(name, "unknown", cast("datetime", row["applied_at"]))
@@ -83,7 +89,7 @@ def _exists(ledger: Ledger, query: str, **parameters: str) -> bool:
     return bool(ledger.command(read_sql("queries", query), names, what="look for the tables", database=False))
 
 
-def _state(name: str, applied: dict[str, dict[str, object]]) -> Migration:
+def _state(name: str, applied: Mapping[str, Mapping[str, object]]) -> Migration:
     if name not in applied:
         return Migration(name, "pending")
     state: Literal["applied", "edited"] = "applied" if applied[name]["sha256"] == _sha256(name) else "edited"

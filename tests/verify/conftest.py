@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import count
 
 import pytest
 
 from otel_llmcost.ledger import Ledger, connect, migrations, parse_dsn
-from otel_llmcost.ledger.row import rate_row
+from otel_llmcost.ledger.row import month_of, rate_row
 from otel_llmcost.model import Attempt, Owner, Request, Unpriced
 from tests.clickhouse_double import ClickHouseDouble
 from tests.ledger.samples import MINI, RATE, START_NS, a_request, adjust, adjusted, priced, segment, store
@@ -42,6 +42,14 @@ def charges() -> list[Request]:
     ]
 
 
+def by_month(requests: Iterable[Request]) -> dict[str, list[Request]]:
+    """Sort requests into the months that a journal would keep apart."""
+    found: dict[str, list[Request]] = {}
+    for request in requests:
+        found.setdefault(month_of(request.span.start_unix_ns), []).append(request)
+    return found
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[ClickHouseDouble]:
     """One double of a ClickHouse server for all tests."""
@@ -56,8 +64,8 @@ def ledger(request: pytest.FixtureRequest) -> Iterator[Ledger]:
     with connect(replace(parse_dsn(dsn), database=f"verify_{next(_numbers)}")) as opened:
         migrations.apply(opened)
         all_ = charges()
-        store(opened, all_[:20], "first")
-        store(opened, all_[20:], "second")
+        for month, requests in by_month(all_).items():
+            store(opened, requests, month)
         better = a_request(99, price=MINI, owner=Owner(team="growth", customer_id="acme"))
         adjust(opened, [adjusted(all_[0], -1, of=all_[0]), adjusted(better, 1, of=all_[0])])
         opened.insert("llm_rates", segment([rate_row(RATE)]), token="rates")

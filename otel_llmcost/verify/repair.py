@@ -1,0 +1,115 @@
+"""
+Repair: charges too many are taken back by adjustments, and rollups that differ are built anew; no row is ever edited.
+
+`plan` tells exactly what `carry_out` will do, with the money. Each step can be interrupted and the whole run again: what
+is done is not found again. Limits: a ledger that nobody else changes meanwhile; shippers of other machines may go on, and
+what they add while a month is built anew is looked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, cast
+
+from otel_llmcost.ledger import Ledger
+from otel_llmcost.ledger.connection import read_sql
+from otel_llmcost.reports.money import exact_usd
+from otel_llmcost.reports.period import Period
+from otel_llmcost.settings import Settings
+from otel_llmcost.verify.duplicates import COPY, Duplicates, TakeBack, find_copies, find_shared_responses
+from otel_llmcost.verify.rebuild import rebuild_rollup
+from otel_llmcost.verify.rollups import ROLLUPS, RollupMonth, compare
+from otel_llmcost.verify.takeback import take_back
+from otel_llmcost.verify.verification import EVER, excess_text
+
+__all__ = ["Plan", "carry_out", "plan", "steps"]
+
+_AT_ONCE: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a repair will do."""
+
+    period: Period
+    copies: Duplicates
+    responses: Duplicates
+    differing: tuple[RollupMonth, ...]
+    """Months of rollups that are not what their rows say."""
+    marked: Mapping[str, datetime]
+    """Months whose rollups are marked, each with its last mark."""
+
+    def rebuilds(self) -> list[tuple[str, str]]:
+        """Give (rollup, month) of everything that is built anew, the marked months whole."""
+        wanted = {(each.rollup, each.month) for each in self.differing}
+        wanted |= {(rollup, month) for month in self.marked for rollup in ROLLUPS}
+        return sorted(wanted, key=lambda each: (each[1], list(ROLLUPS).index(each[0])))
+
+    def __bool__(self) -> bool:
+        return bool(self.copies.charges or self.responses.charges or self.differing or self.marked)
+
+
+def plan(ledger: Ledger, period: Period = EVER, *, pause_seconds: float = 1.0) -> Plan:
+    """Look for everything in `period` that a repair can put right. Raises `LedgerError`."""
+    copies = find_copies(ledger, period, limit=_AT_ONCE)
+    months = {"first": f"{period.since:%Y%m}", "last": f"{period.last:%Y%m}"}
+    marked: dict[str, datetime] = {}
+    for row in ledger.query("verify_marks", months):
+        marked_at = cast("datetime", row["last_marked_at"])
+        marked[str(row["month"])] = max(marked_at, marked.get(str(row["month"]), marked_at))
+    return Plan(
+        period=period,
+        copies=copies,
+        responses=find_shared_responses(ledger, period, copies.take_backs),
+        differing=tuple(each for each in compare(ledger, period, pause_seconds=pause_seconds) if not each.agrees),
+        marked=marked,
+    )
+
+
+def steps(planned: Plan) -> Iterator[str]:
+    """Say in a line each what the repair does, with the money."""
+    for found in (planned.copies, planned.responses):
+        for each in found.take_backs:
+            yield f"take back {_charge(each)}"
+        if (more := found.charges - len(found.take_backs)) > 0:
+            yield f"take back {more:,} more"
+        if found.charges:
+            yield f"together {found.charges:,} charges, ${exact_usd(found.cost_usd)}"
+    told = {(each.rollup, each.month): excess_text(each) for each in planned.differing}
+    for rollup, month in planned.rebuilds():
+        yield f"build {rollup} of {month} anew: it {told.get((rollup, month), 'is marked, and agrees with its rows')}"
+
+
+def carry_out(
+    ledger: Ledger, planned: Plan, *, settings: Settings | None = None, pause_seconds: float = 1.0
+) -> Iterator[str]:
+    """Do what was planned, step by step, saying each when it is done. Raises `LedgerError`; then run it again."""
+    copies = planned.copies
+    while copies.take_backs:
+        take_back(ledger, copies.take_backs)
+        yield f"taken back: {len(copies.take_backs):,} copies of rows"
+        copies = find_copies(ledger, planned.period, limit=_AT_ONCE)
+    if planned.responses.charges or planned.copies.charges > len(planned.copies.take_backs):
+        responses = find_shared_responses(ledger, planned.period)
+        if responses.take_backs:
+            take_back(ledger, responses.take_backs)
+            yield f"taken back: {responses.charges:,} charges for responses that another row charges"
+    for rollup, month in planned.rebuilds():
+        rebuild_rollup(ledger, rollup, month, settings=settings, pause_seconds=pause_seconds)
+        yield f"built anew: {rollup} of {month}"
+    for month, last in planned.marked.items():
+        until = {"month": month, "until": last.astimezone(UTC)}
+        ledger.command(read_sql("queries", "close_marks"), until, what=f"say that {month} is repaired")
+        yield f"no longer marked: {month}"
+
+
+def _charge(each: TakeBack) -> str:
+    charge = each.charge
+    cost = "cost not known" if each.cost_usd is None else f"${exact_usd(each.cost_usd)}"
+    why = "a second row of one span" if each.reason == COPY else f"its response is charged by {' '.join(each.kept)}"
+    return (
+        f"{cost} of {charge['timestamp']:%Y-%m-%d %H:%M:%S} UTC, team {charge['team']}, customer {charge['customer_id']}, "
+        f"service {charge['service_name']}, {charge['model']}, span {charge['trace_id']} {charge['span_id']}: {why}"
+    )

@@ -4,7 +4,8 @@ Spans and requests into the journal of a ledger, and the journal into a ClickHou
 One `ClickHouseSpanExporter` per ledger and process. Behind `LLMCostSpanProcessor` it gets each row as the span ends:
 when `span.end()` returns, the row survives a kill -9. Behind a `BatchSpanProcessor` it is a plain `SpanExporter`, with
 that processor's weaker promise: spans still in its queue are lost when the process dies, and it drops the oldest when
-the queue is full. An embedded ledger is shipped by its owner (`otel-llmcost serve`, …); a server by a thread here.
+the queue is full. An embedded ledger is shipped by its owner (`otel-llmcost serve`, …); a server by a thread here, or by
+`otel-llmcost ship` on this machine.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ class ClickHouseSpanExporter(SpanExporter):
         if metrics is not None:
             metrics.watch(self)
         self._shipper = None
-        if is_server:
+        if is_server and self.settings.ship:
             self._shipper = ShipperThread(
                 connect=lambda: connect(self._dsn),
                 directory=self.journal_dir,
@@ -218,7 +219,7 @@ class ClickHouseSpanExporter(SpanExporter):
             self._maintenance.wake()  # a full journal needs its maintenance most
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Seal and sync the journal and, for a server ledger, ship it. True when all of that happened in time."""
+        """Seal and sync the journal and, if this process ships, ship it. True when all of that happened in time."""
         deadline = time.monotonic() + timeout_millis / 1000
         self._journal.flush()
         if self._shipper is None:

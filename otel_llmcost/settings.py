@@ -37,6 +37,9 @@ class Settings:
     directory, one folder per ledger and user."""
     journal_max_bytes: int = 1 << 30
     """`OTEL_LLMCOST_JOURNAL_MAX_BYTES`. At this size the newest rows are refused and counted. Default 1 GiB."""
+    ship: bool = True
+    """`OTEL_LLMCOST_SHIP`. Ship to a server from this process. False: it only writes its journal, which `otel-llmcost
+    ship` on the same machine sends; for more than about 20 processes per ledger. Default true."""
     rate_cards: tuple[Path, ...] = ()
     """`OTEL_LLMCOST_RATE_CARDS`. Your rate cards and contracts (YAML), separated by the path separator; later wins."""
     baggage_keys: Mapping[str, str] = field(default_factory=dict)
@@ -134,6 +137,7 @@ _READERS = {
     "dsn": _read_text,
     "journal_dir": _read_path,
     "journal_max_bytes": _read_int,
+    "ship": _read_bool,
     "rate_cards": _read_paths,
     "baggage_keys": _read_map,
     "trust_inbound": _read_bool,

@@ -5,7 +5,8 @@ From the journal into the ledger: each row exactly once, whatever is repeated.
 in the background of an application. Both can run anywhere at the same time: a segment's lock decides.
 """
 
+from otel_llmcost.shipper.draining import Drained, drain
 from otel_llmcost.shipper.rounds import RowLedger, Shipped, ship_once
 from otel_llmcost.shipper.thread import ShipperThread
 
-__all__ = ["RowLedger", "Shipped", "ShipperThread", "ship_once"]
+__all__ = ["Drained", "RowLedger", "Shipped", "ShipperThread", "drain", "ship_once"]

@@ -28,6 +28,8 @@ WINDOWED = (
 class Mutant:
     """What is taken out."""
 
+    breaks: str
+    """What the audit then finds: the name of a number of it."""
     patch: Callable[[], None] | None = None
     """Changes the process that produces or ships."""
     window: int | None = None
@@ -88,16 +90,17 @@ def _keep_rows_in_memory() -> None:
 MUTANTS: dict[str, Mutant] = {
     # A retry of the same bytes is recognised without a token too, by the hash of what would be stored. What kills this
     # one: an adjustment's `adjusted_at` is filled in by the server, so the second try of the same bytes differs.
-    "no token": Mutant(patch=_change_on_the_wire("&insert_deduplication_token=[^&]*", "")),
-    "a new token for each try": Mutant(patch=_make_a_token_for_each_try),
-    "no window": Mutant(window=0),
-    "a window of 3 inserts": Mutant(window=3),
+    "no token": Mutant(breaks="doubled", patch=_change_on_the_wire("&insert_deduplication_token=[^&]*", "")),
+    "a new token for each try": Mutant(breaks="doubled", patch=_make_a_token_for_each_try),
+    "no window": Mutant(breaks="doubled", window=0),
+    "a window of 3 inserts": Mutant(breaks="doubled", window=3),
     "views forget": Mutant(
-        patch=_change_on_the_wire("(deduplicate_blocks_in_dependent_materialized_views)=1", r"\1=0")
+        breaks="rollups_minus_want",
+        patch=_change_on_the_wire("(deduplicate_blocks_in_dependent_materialized_views)=1", r"\1=0"),
     ),
-    "any answer counts": Mutant(patch=_believe_any_answer),
-    "removed before the insert": Mutant(patch=_remove_before_the_insert),
-    "rows kept in memory": Mutant(patch=_keep_rows_in_memory),
+    "any answer counts": Mutant(breaks="lost", patch=_believe_any_answer),
+    "removed before the insert": Mutant(breaks="lost", patch=_remove_before_the_insert),
+    "rows kept in memory": Mutant(breaks="lost", patch=_keep_rows_in_memory),
 }
 
 

@@ -62,7 +62,7 @@ def crash() -> None:
 def exec_another(provider: TracerProvider) -> None:
     """Become another program, which ends spans of its own."""
     if "again" not in sys.argv:
-        os.execv(sys.executable, [sys.executable, "-m", "tests.e2e.faults.dying", *sys.argv[1:], "again"])
+        os.execv(sys.executable, [sys.executable, "-m", "tests.e2e.faults.dying", *sys.argv[1:], "again"])  # noqa: S606
 
 
 def fork_while_spans_end(provider: TracerProvider) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import orjson
@@ -17,7 +19,6 @@ from otel_llmcost.journal import waiting
 from otel_llmcost.ledger.dsn import parse_dsn
 from otel_llmcost.settings import Settings
 from tests.clickhouse_double import ClickHouseDouble, Fault
-from tests.e2e.faults.dying import begin, end_spans
 
 ROOT = Path(__file__).parents[3]
 
@@ -147,3 +148,81 @@ def test_the_end_of_the_interpreter(program: Program) -> None:
     assert set(program.recorded) <= set(stored)
     assert len(stored) == len(set(stored)) <= len(program.recorded) + 1
     assert [span_id.startswith("-") for span_id in program.said[-10:]] == [True] * 10
+
+
+class Gunicorn(Program):
+    """The same application behind the pre-forking server."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        super().__init__(folder)
+        self._socket = folder / "socket"
+        command = [
+            sys.executable, "-m", "gunicorn", "--bind", f"unix:{self._socket}", "--workers", "2", "--log-level", "error",
+            "--max-requests", "25", "--graceful-timeout", "5", *options, "tests.e2e.faults.served:application",
+        ]  # fmt: skip
+        environment = os.environ | {"SERVED_DSN": self.dsn, "SERVED_FOLDER": str(folder)}
+        self.master = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+        self.workers: set[int] = set()
+
+    def ask(self, times: int) -> None:
+        """Ask it, as often as it takes: while a worker is killed a request may fail."""
+        answered, deadline = 0, time.monotonic() + 60
+        while answered < times:
+            assert time.monotonic() < deadline
+            try:
+                span_id, worker = self._get().split()
+            except OSError:
+                time.sleep(0.05)
+                continue
+            self.said.append(span_id)
+            self.workers.add(int(worker))
+            self._last = int(worker)
+            answered += 1
+
+    def kill_a_worker(self) -> None:
+        """Kill the one that answered last, unless it is being replaced just now: then the next."""
+        while True:
+            self.ask(1)
+            with suppress(ProcessLookupError):
+                os.kill(self._last, signal.SIGKILL)
+                return
+
+    def _get(self) -> str:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(10)
+            connection.connect(str(self._socket))
+            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            answer = connection.makefile("rb").read()
+        if b"\r\n\r\n" not in answer:
+            raise ConnectionResetError
+        return answer.partition(b"\r\n\r\n")[2].decode()
+
+
+@pytest.mark.parametrize(
+    ("options", "how"),
+    [
+        (("--worker-class", "sync", "--preload"), signal.SIGTERM),
+        (("--worker-class", "sync"), signal.SIGQUIT),
+        (("--worker-class", "gthread", "--threads", "4", "--preload"), signal.SIGQUIT),
+        (("--worker-class", "gthread", "--threads", "4"), signal.SIGTERM),
+    ],
+    ids=["sync preloaded", "sync", "gthread preloaded", "gthread"],
+)
+def test_gunicorn(tmp_path: Path, options: tuple[str, ...], how: signal.Signals) -> None:
+    """
+    Fault 27: workers that are replaced after 25 requests, one that is killed, and a master that is told to end: each
+    answered request is there once, whether the application was loaded before the fork or after.
+    """
+    server = Gunicorn(tmp_path, *options)
+    try:
+        server.ask(60)
+        server.kill_a_worker()
+        server.ask(10)
+    finally:
+        server.master.send_signal(how)
+        server.master.wait(30)
+    stored = server.stored()
+    assert len(server.workers) >= 3
+    assert server.recorded == sorted(server.said)
+    assert set(server.recorded) <= set(stored)
+    assert len(stored) == len(set(stored)) <= len(server.said) + 1, "at most the request that the killed one was at"

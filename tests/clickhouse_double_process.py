@@ -50,8 +50,8 @@ class Fault:
     times: int = 1
     value: str = ""
     """
-    The status, the exception's text, the place that a redirect names, the seconds of a hang, the seconds per byte of a
-    slow answer ("loris"), or the seconds until the server kills itself.
+    The status, the exception's text, the place that a redirect names (after its status, if not 307), the seconds of a
+    hang, the seconds per byte of a slow answer ("loris"), or the seconds until the server kills itself.
     """
     retry_after: str = ""
     """With a status or an exception: the header of that name."""
@@ -260,10 +260,10 @@ class Handler(BaseHTTPRequestHandler):
         if fails("sending"):
             return
         body += self.rfile.read(length - len(body))
+        self.statements.append({"sql": head, "parameters": parameters})
         if not self._is_known_user():
             self._refuse("Code: 516. DB::Exception: Authentication failed. (AUTHENTICATION_FAILED)")
             return
-        self.statements.append({"sql": head, "parameters": parameters})
         if fails("before"):
             return
         try:
@@ -328,7 +328,8 @@ class Handler(BaseHTTPRequestHandler):
                 page = b"<html>Please accept our terms</html>" if fault.action == "html" else b""
                 self._reply(200, page, {"Content-Type": "text/html"})
             case "redirect":
-                self._reply(307, b"", {"Location": fault.value})
+                status, _, place = fault.value.rpartition(" ")
+                self._reply(int(status or 307), b"", {"Location": place})
             case "wrong_query_id":
                 self._answer(b"", "00000000-0000-0000-0000-000000000000")
 

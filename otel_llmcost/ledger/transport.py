@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import http.client
 import io
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -44,9 +45,13 @@ class _Arriving(io.RawIOBase):
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int | None:
-        if self._idle_seconds is not None:
-            self._socket.settimeout(self._call.patience(self._idle_seconds))
-        return self._arriving.readinto(buffer)
+        if self._idle_seconds is None:
+            return self._arriving.readinto(buffer)
+        self._socket.settimeout(self._call.patience(self._idle_seconds))
+        with suppress(TimeoutError):  # it only says "timed out"
+            return self._arriving.readinto(buffer)
+        self._call.patience(self._idle_seconds)  # raises, if it was the call's time that ended
+        raise TimeoutError(f"the server said nothing for {self._idle_seconds:g} s")
 
     def close(self) -> None:
         self._arriving.close()
@@ -99,6 +104,7 @@ class _Connections(PoolManager):
         self.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
 
     def urlopen(self, method: str, url: str, redirect: bool = True, **options: Any) -> BaseHTTPResponse:  # type: ignore[override]
+        options["retries"] = 0  # whoever calls tries again, and says so once: urllib3 would warn each time
         answer = super().urlopen(method, url, redirect=False, **options)
         Call.current().retry_after_seconds = _seconds(answer.headers.get("Retry-After"))
         if 200 <= answer.status < 300 and not _is_from_clickhouse(answer, url):

@@ -74,7 +74,7 @@ def audit(ask: Ask, want: Mapping[str, int], *, possible: Mapping[str, int] | No
 
 def _off(ask: Ask, requests: int, cost: int) -> Iterable[tuple[str, int, int]]:
     for rollup in ROLLUPS:
-        [[counted, usd]] = ask(f"SELECT sum(requests), sum(cost_usd) FROM {rollup}")
+        [[counted, usd]] = ask(f"SELECT sum(requests), sum(cost_usd) FROM {rollup}")  # noqa: S608  # a name of ours
         if (int(counted), _picodollars(usd)) != (requests, cost):
             yield rollup, int(counted) - requests, _picodollars(usd) - cost
 

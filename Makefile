@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL = -m pip install --quiet --no-compile --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-matrix test-live test-live-ci fuzz lint types imports bench wheel lock clean
+.PHONY: help setup demo test test-matrix test-live test-live-ci fuzz chaos lint types imports bench wheel lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,16 @@ FUZZ_SPANS ?= 1000000
 FUZZ_SEED ?= $(shell date +%s)
 fuzz: setup  ## Send a million hostile spans through the processor (FUZZ_SPANS=100000 FUZZ_SEED=7): about 10 minutes
 	LLMCOST_FUZZ_SPANS=$(FUZZ_SPANS) LLMCOST_FUZZ_SEED=$(FUZZ_SEED) $(BIN)/python -m pytest tests/fuzz $(TEST_ARGS)
+
+CHAOS_SEED ?= $(shell date +%s)
+CHAOS_KILLS ?= 100
+CHAOS_SPANS ?= 100000
+chaos: setup  ## Kill producers and servers, fail most inserts, count every request (CHAOS_SEED=7 CHAOS_KILLS=20): about 10 minutes
+	$(BIN)/python -m tests.e2e.chaos --seed $(CHAOS_SEED) --kills $(CHAOS_KILLS) --spans $(CHAOS_SPANS)
+	@echo "Beside it, a batch processor under the same faults:"
+	$(BIN)/python -m tests.e2e.chaos --seed $(CHAOS_SEED) --kills 20 --spans 10000 --variant peers
+	@echo "And ours with each of its protections taken out, which must fail:"
+	LLMCOST_CHAOS=1 $(BIN)/python -m pytest tests/e2e/chaos $(TEST_ARGS)
 
 lint: setup  ## Check style and formatting
 	$(BIN)/ruff check .

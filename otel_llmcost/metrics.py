@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -50,6 +50,7 @@ _COST_COLUMNS: Final = (*_OWNED, "feature", "price_status")
 _COST_ATTRIBUTES: Final = (*_OWNED.values(), "llmcost.feature", "llmcost.price_status")
 _TOKEN_ATTRIBUTES: Final = (*_OWNED.values(), "gen_ai.token.type")
 _TOKEN_TYPES: Final = {column: column.removesuffix("_tokens") for column in TOKEN_COUNTS}
+_PLACES: Final = {column: place for place, column in enumerate(_TOKEN_TYPES)}
 
 Values: TypeAlias = tuple[str, ...]
 
@@ -111,17 +112,7 @@ class Metrics:
         """Add the cost and tokens of lines of JSON that the ledger has acknowledged; nothing while nobody listens."""
         if table not in _TABLES or (self._is_global and _is_silent(get_meter_provider())):
             return
-        cost: Counter[Values] = Counter()
-        tokens: Counter[Values] = Counter()
-        for line in payload.splitlines():
-            row = orjson.loads(line)
-            sign = row.get("sign", 1)
-            if (cost_usd := row.get("cost_usd")) is not None:
-                cost[tuple([row.get(column) or "" for column in _COST_COLUMNS])] += sign * _picousd(cost_usd)
-            owned = tuple([row.get(column) or "" for column in _OWNED])
-            for column, kind in _TOKEN_TYPES.items():
-                if count := row.get(column):
-                    tokens[(*owned, kind)] += sign * count
+        cost, tokens = _summed(payload)
         with self._lock:
             self._cost.add(cost)
             self._tokens.add(tokens)
@@ -216,8 +207,25 @@ def _observe_counters(counted: _Counted) -> Iterator[Observation]:
             yield Observation(count, {counted.attribute: name.removeprefix(counted.counter)})
 
 
-def _picousd(text: str) -> int:
-    return int(EXACT.multiply(Decimal(text), PICO))
+def _summed(payload: bytes) -> tuple[Counter[Values], Counter[Values]]:
+    """Sum the cost in picodollars and the tokens of each type, by attribute values: one look-up for each row."""
+    cost: Counter[Values] = Counter()
+    counts: defaultdict[Values, list[int]] = defaultdict(lambda: [0] * len(_TOKEN_TYPES))
+    for line in payload.splitlines():
+        row = orjson.loads(line)
+        values = tuple([row.get(column) or "" for column in _COST_COLUMNS])
+        sign = row.get("sign", 1)
+        if (cost_usd := row.get("cost_usd")) is not None:
+            cost[values] += sign * int(EXACT.multiply(Decimal(cost_usd), PICO))
+        sums = counts[values]
+        for column in _TOKEN_TYPES.keys() & row.keys():
+            sums[_PLACES[column]] += sign * (row[column] or 0)
+    tokens: Counter[Values] = Counter()
+    for values, sums in counts.items():
+        for kind, count in zip(_TOKEN_TYPES.values(), sums, strict=True):
+            if count:
+                tokens[(*values[: len(_OWNED)], kind)] += count
+    return cost, tokens
 
 
 def _is_silent(provider: MeterProvider) -> bool:

@@ -31,9 +31,9 @@ def serve(dsn: str | None) -> None:
       otel-llmcost serve --dsn chdb:///var/lib/llmcost
     """
     stop: SimpleQueue[int] = SimpleQueue()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, _frame: stop.put(received))
     server = Server(Settings.from_env(), dsn)
+    for number in (signal.SIGINT, signal.SIGTERM):  # only now: while it waits for the ledger, a signal just ends it
+        signal.signal(number, lambda received, _frame: stop.put(received))
     click.echo(f"{str(server)[0].upper()}{str(server)[1:]}. Ctrl-C ends it.", err=True)
     try:
         server.run(stop)

@@ -14,6 +14,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final, Self
@@ -68,14 +69,18 @@ class Address:
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             os.write(descriptor, json.dumps(asdict(self)).encode())
+            unfinished.rename(folder / _FILE)
+        except OSError:
+            unfinished.unlink()
+            raise
         finally:
             os.close(descriptor)
-        unfinished.rename(folder / _FILE)
 
     @staticmethod
     def remove(folder: Path) -> None:
-        """Say no more that someone listens."""
-        (folder / _FILE).unlink(missing_ok=True)
+        """Say no more that someone listens; where that fails, what stays leads nobody astray."""
+        with suppress(OSError):
+            (folder / _FILE).unlink()
 
 
 def is_served(place: Dsn) -> bool:

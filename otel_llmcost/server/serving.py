@@ -9,6 +9,7 @@ be missing in the child.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final, Self
 
@@ -24,7 +25,7 @@ from otel_llmcost.shipper import ShipperThread
 __all__ = ["Server"]
 
 _TICK_SECONDS: Final = 1.0
-_TICKS_BETWEEN_ORPHANS: Final = 10
+_ORPHANS_SECONDS: Final = 10.0
 """A segment that is still open may be a dead process's; looking takes its lock, so not every second."""
 _START_SECONDS: Final = 30.0
 """A command that asks owns the ledger for a second or two, or until it has shipped a long journal."""
@@ -47,12 +48,17 @@ class Server:
         self._directory = self._place.journal_dir(settings)
         self._fingerprint = self._place.fingerprint
         self._ledger = _own(self._place) if self._place.path is not None else None
-        self._shipper = ShipperThread(connect=self._connect, directory=self._directory, fingerprint=self._fingerprint)
+        self._shipper = ShipperThread(
+            connect=self._connect,
+            directory=self._directory,
+            fingerprint=self._fingerprint,
+            merging=True,  # every application of the ledger seals each second, and an insert costs the engine the same
+            look_seconds=_ORPHANS_SECONDS,
+        )
         self._listener = None
         if self._ledger is not None and self._place.path is not None:
             self._listener = Listener(self._ledger, self._fingerprint, self._catch_up)
-            self._listener.address.write(self._place.path)
-        self._ticks = 0
+            self._announce(self._listener, self._place.path)
 
     def __str__(self) -> str:
         if self._listener is None:
@@ -62,8 +68,10 @@ class Server:
 
     def run(self, stop: SimpleQueue[int]) -> None:
         """Look at the journal every second until something is put into `stop`, which a signal handler may do."""
+        self._shipper.wake()
         while True:
-            self._tick()
+            if self._sealed() != frozenset():
+                self._shipper.wake()
             try:
                 stop.get(timeout=_TICK_SECONDS)
             except Empty:
@@ -91,13 +99,15 @@ class Server:
     def __exit__(self, *_exception: object) -> None:
         self.close()
 
+    def _announce(self, listener: Listener, folder: Path) -> None:
+        try:
+            listener.address.write(folder)
+        except OSError as error:
+            self.close()
+            raise LedgerUnavailable(f"{folder} cannot be written ({error.strerror}): free some space in it") from error
+
     def _connect(self) -> Ledger:
         return self._ledger or connect(self._place)
-
-    def _tick(self) -> None:
-        if self._ticks % _TICKS_BETWEEN_ORPHANS == 0 or self._sealed() != frozenset():
-            self._shipper.wake()
-        self._ticks += 1
 
     def _sealed(self) -> frozenset[str] | None:
         try:
@@ -109,11 +119,9 @@ class Server:
         """Ship what waits at this moment; an application that goes on writing makes no answer incomplete."""
         waiting = self._sealed()
         shipped = self._shipper.ship_now(_CATCH_UP_SECONDS)
-        if shipped is not None:
-            stopped = shipped.stopped
-        else:
-            stopped = LedgerUnavailable("the journal is still being shipped, ask again in a minute")
-        return tuple(lacking(self._directory, self._fingerprint, stopped, waiting))
+        late = LedgerUnavailable("they are still being shipped, ask again in a minute")
+        stopped = late if shipped is None else shipped.stopped
+        return tuple(lacking(self._directory, self._fingerprint, stopped, waiting if stopped is None else None))
 
 
 def _own(place: Dsn) -> Ledger:

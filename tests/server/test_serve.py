@@ -280,6 +280,34 @@ def test_for_a_server_it_ships(tmp_path: Path) -> None:
     assert found in (ended, ended + 1)
 
 
+def test_what_an_answer_lacks_is_said(dsn: str, folder: Path) -> None:
+    """
+    Segments that the owner cannot ship are told to who asks, with what to do.
+    """
+    write(dsn, 1)
+    foreign = Journal(folder / "journal", ledger="other")
+    foreign.append("llm_requests", "202611", b"{}")
+    foreign.close()
+    with Serve(dsn):
+        asked = run("report", "--by", "team", "--since", "2020-01-01", "--format", "json", "--dsn", dsn)
+
+    assert orjson.loads(asked.stdout)["total"]["requests"] == 1
+    assert "not in these answers: segments for another ledger (other): 1, in" in asked.stderr
+
+
+def test_where_nobody_could_be_told(dsn: str, folder: Path) -> None:
+    """
+    Where the address cannot be left, on a full disk for one, it ends and says so, and leaves the ledger free.
+    """
+    (folder / "serving.json").mkdir(parents=True)
+    refused = run("serve", "--dsn", dsn)
+
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert f"{folder} cannot be written" in refused.stderr
+    assert [each.name for each in folder.iterdir() if "serving" in each.name] == ["serving.json"]
+    OwnerLock(folder).release()
+
+
 def test_a_ledger_in_memory_cannot_be_served() -> None:
     """
     Serving what ends with its process is refused, with what to write instead.

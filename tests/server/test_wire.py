@@ -146,6 +146,17 @@ def test_an_impostor_is_not_believed(lines: tuple[Line, Line]) -> None:
     thread.join()
 
 
+def test_another_version_is_told_apart(lines: tuple[Line, Line]) -> None:
+    """
+    An owner of a version with another protocol is not talked to, and that is said.
+    """
+    asker, owner = lines
+    owner.send({"protocol": 2, "nonce": "n"}, seconds=5.0)
+
+    with pytest.raises(OSError, match="another version's protocol"):
+        introduce(asker, b"k" * 32, seconds=5.0)
+
+
 def test_a_datetime_is_no_date(lines: tuple[Line, Line]) -> None:
     """
     An instant keeps its microseconds and its zone beside a day, which has neither.

@@ -118,13 +118,13 @@ def _check(path: Path, name: Name, file: HeldFile, data: bytes, ledger: str) -> 
         return None
     segment = Segment(path.parent, name, file, header, content.records, is_whole=not content.damaged)
     if name.state == "open":
-        os.fsync(
-            file.descriptor
-        )  # the token is a hash of these bytes: a power loss must not change them between two tries
-        segment.rename("sealed")
+        # The token is a hash of these bytes: a power loss must not change them between two tries. It may take back the
+        # new name, as good as the old one; a try or a merge makes names durable before anything rests on them.
+        os.fsync(file.descriptor)
+        segment.rename("sealed", durably=False)
         COUNTERS.add("journal.adopted")
-    elif name.merged:
-        segment.rename("sealed")  # what it was to go into was never completed
+    elif name.merged:  # never completed
+        segment.rename("sealed", durably=False)
     if name.first_tried is not None:
         _delete(path.parent, [each for each in segment_names(path.parent) if each.whole == name])
     return segment

@@ -23,7 +23,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 import otel_llmcost.fence
 from otel_llmcost.counters import COUNTERS
 from otel_llmcost.journal import Journal
-from otel_llmcost.ledger import connect, migrations
+from otel_llmcost.ledger import connect, migrations, parse_dsn
 from otel_llmcost.ledger.row import adjustment_row, encode_row, request_row
 from otel_llmcost.metrics import COST, TOKENS, Metrics
 from otel_llmcost.model import NO_OWNER, Owner, Request, Usage
@@ -350,6 +350,41 @@ def test_a_forked_child_reports_its_own(server: ClickHouseDouble) -> None:
 
     assert COST not in found
     assert "otel_llmcost.requests" not in found
+
+
+@pytest.mark.slow
+def test_the_shipper_of_a_machine_reports_what_it_ships(tmp_path: Path) -> None:
+    """
+    Under `opentelemetry-instrument`, the process that ships an embedded ledger reports the cost of others' requests.
+    """
+    place = parse_dsn(f"chdb://{tmp_path / 'ledger'}")
+    journal = Journal(tmp_path / "ledger" / "journal", ledger=place.fingerprint)
+    journal.append("llm_requests", "202611", encode_row(request_row(a_request(price=priced(10**12)))))
+    journal.close()
+    bin_folder = str(Path(sys.executable).parent)
+    printed = subprocess.run(
+        [f"{bin_folder}/opentelemetry-instrument", f"{bin_folder}/otel-llmcost", "ship", "--once"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={
+            **{name: value for name, value in os.environ.items() if name != "OTEL_LLMCOST_JOURNAL_DIR"},
+            "OTEL_LLMCOST_DSN": f"chdb://{tmp_path / 'ledger'}",
+            "OTEL_METRICS_EXPORTER": "console",
+            "OTEL_TRACES_EXPORTER": "none",
+            "OTEL_LOGS_EXPORTER": "none",
+        },
+    ).stdout
+    (cost,) = (
+        metric
+        for resource in json.loads(printed[printed.index("{") :])["resource_metrics"]
+        for scope in resource["scope_metrics"]
+        for metric in scope["metrics"]
+        if metric["name"] == COST
+    )
+
+    (point,) = cost["data"]["data_points"]
+    assert (point["value"], point["attributes"]["service.name"]) == (1.0, "api")
 
 
 def test_every_metric_is_documented(metrics: Metrics, reader: InMemoryMetricReader, tmp_path: Path) -> None:

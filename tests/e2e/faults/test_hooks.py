@@ -140,13 +140,47 @@ def test_each_call_inside_may_fail(
     assert len(stored(exporter)) == len(rows) + 1, "what follows works"
 
 
-def test_interrupts_pass(provider: TracerProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_interrupts_pass(
+    provider: TracerProvider, exporter: ClickHouseSpanExporter, error: type[BaseException]
+) -> None:
     """
-    Fault 33: Ctrl-C and `sys.exit` inside a hook are the user's, and are not swallowed.
+    Fault 33: Ctrl-C and `sys.exit` inside a hook are the user's, wherever they strike, and harm no other request.
     """
-    for error in (KeyboardInterrupt, SystemExit):
-        with pytest.raises(error), Saboteur(5, error):
-            call(provider)
+    ended, nth = [], 0
+    while True:
+        nth += 1
+        try:
+            with Saboteur(nth, error):
+                call(provider)
+        except error:
+            ended.append(f"{call(provider).get_span_context().span_id:016x}")
+        else:
+            break
+    rows = stored(exporter)
+    assert len(ended) == nth - 1 > 60
+    assert len(rows) == len(set(rows))
+    assert set(ended) <= set(rows)
+
+
+def test_flush_and_shutdown_may_fail_inside(tmp_path: Path) -> None:
+    """
+    Fault 32: with an error in the n-th call of any function of ours, `force_flush` and `shutdown` do not raise.
+    """
+    nth, saboteur = 0, Saboteur(1, OSError)
+    while nth == 0 or saboteur.done:
+        nth += 1
+        provider = TracerProvider(shutdown_on_exit=False)
+        exporter = ClickHouseSpanExporter(f"chdb://{tmp_path}/ledger")
+        provider.add_span_processor(LLMCostSpanProcessor(exporter=exporter))
+        call(provider)
+        with Saboteur(nth, OSError) as saboteur:
+            provider.force_flush()
+            provider.shutdown()
+        exporter.shutdown()
+    assert nth > 20
+    assert COUNTERS["fence.force_flush"] > 5 < COUNTERS["fence.shutdown"]
+    assert len(stored(exporter)) == nth, "and whatever failed, the rows are there"
 
 
 def test_two_providers(tmp_path: Path, exporter: ClickHouseSpanExporter) -> None:

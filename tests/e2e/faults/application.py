@@ -64,6 +64,19 @@ class Application:
                 span.end(at_unix_ns and at_unix_ns + 1_000_000_000)
             self.ended[f"{span.get_span_context().span_id:016x}"] = number
 
+    def move(self, *at_unix_ns: int) -> None:
+        """
+        Show one request as a span that knows no usage, and then as one that does: the charge moves by two adjustments.
+        """
+        number = next(_numbers)
+        for usage, start in zip(({}, {"gen_ai.usage.input_tokens": number}), at_unix_ns, strict=True):
+            attributes = {**CALL, "gen_ai.response.id": f"r-{number}", **usage}
+            if not usage:
+                del attributes["gen_ai.usage.output_tokens"]
+            span = self._tracer.start_span("chat", attributes=attributes, start_time=start)
+            span.end(start + 1_000_000_000)
+        self.ended[f"{span.get_span_context().span_id:016x}"] = number
+
     def drain(self, seconds: float = 20.0) -> bool:
         """Ship until nothing is left; tell whether that came to be in time."""
         deadline = time.monotonic() + seconds

@@ -37,7 +37,13 @@ class Bank:
         assert application.drain(seconds), backlog(application.exporter.journal_dir)
         assert backlog(application.exporter.journal_dir).quarantined == 0
         self.want |= application.ended
-        assert self.audit() == Audit()
+        found = self.audit()
+        assert found == Audit(), found
+
+    def command(self, sql: str) -> None:
+        """Do to the ledger what its administrator might."""
+        with connect(self.dsn) as ledger:
+            ledger.command(sql, what="break or mend")
 
     def audit(self) -> Audit:
         """Audit now."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from otel_llmcost import errors
-from otel_llmcost.errors import LedgerError, LedgerUnavailable
+from otel_llmcost.errors import LedgerBusy, LedgerError, LedgerUnavailable
 from otel_llmcost.ledger.dsn import Dsn
 from otel_llmcost.ledger.embedded import owner_process
 from otel_llmcost.ledger.wire import FRAME_BYTES, Line, Message, introduce, pack
@@ -90,17 +90,21 @@ def is_served(place: Dsn) -> bool:
 
 def ask_owner(place: Dsn) -> LoopbackLedger | None:
     """
-    Connect to the process that owns an embedded ledger; None when it is one that does not serve, or just ended.
+    Connect to the process that owns an embedded ledger; None when it does not serve.
 
-    Raises `LedgerUnavailable` when it serves and cannot be reached, within 10 seconds.
+    Raises `LedgerBusy` when nobody listens where it said, which is so while it ends, and `LedgerUnavailable` when it does
+    not answer as it should, within 15 seconds.
     """
     address = _address(place)
     if address is None:
         return None
     try:
         line = Line(socket.create_connection(("127.0.0.1", address.port), timeout=GREETING_SECONDS))
-    except ConnectionRefusedError:
-        return None
+    except ConnectionRefusedError as error:
+        raise LedgerBusy(
+            f"process {address.process} serves {place} on 127.0.0.1:{address.port}, and nobody listens there: ask from the "
+            "machine or container that it runs in"
+        ) from error
     except OSError as error:
         raise _silent(place, address, error) from error
     try:

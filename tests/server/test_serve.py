@@ -18,12 +18,12 @@ from otel_llmcost.journal import Journal
 from otel_llmcost.ledger import parse_dsn
 from otel_llmcost.ledger.embedded import OwnerLock
 from otel_llmcost.ledger.loopback import Address, ask_owner
-from otel_llmcost.ledger.row import month_of, request_row
+from otel_llmcost.ledger.row import month_of, rate_row, request_row
 from otel_llmcost.reports import spend
 from otel_llmcost.reports.session import connect_when_free, open_ledger, own_ledger
 from otel_llmcost.settings import Settings
 from tests.clickhouse_double import ClickHouseDouble
-from tests.ledger.samples import a_request
+from tests.ledger.samples import RATE, a_request
 from tests.server.processes import Application, Serve, run, total, wait_until_shipped, waiting
 
 EXIT_SECONDS = 2.0 + 1.0
@@ -33,6 +33,7 @@ QUESTIONS = [
     ("requests", "--since", "2020-01-01", "--format", "json"),
     ("explain", "chatcmpl-3", "--format", "json"),
     ("doctor", "--since", "2020-01-01", "--format", "json"),
+    ("verify", "--since", "2020-01-01", "--format", "json"),
 ]
 
 
@@ -40,12 +41,20 @@ def write(dsn: str, count: int, *, segments: int = 1) -> None:
     """Let requests wait in the journal, as an application leaves them that has ended."""
     place = parse_dsn(dsn)
     journal = Journal(place.journal_dir(Settings()), ledger=place.fingerprint)
-    row = request_row(a_request(3))
-    line = orjson.dumps(row)
-    for _ in range(segments):
-        for _ in range(count):
-            journal.append("llm_requests", month_of(row), line)
-        journal.flush()
+    row = request_row(a_request())
+    for number in range(1, count * segments + 1):
+        ids = {"trace_id": f"{number:032x}", "span_id": f"{number:016x}", "response_id": f"chatcmpl-{number}"}
+        journal.append("llm_requests", month_of(row), orjson.dumps(row | ids))
+        if number % count == 0:
+            journal.flush()
+    journal.close()
+
+
+def write_rate(dsn: str) -> None:
+    """Let the rate of these requests wait too."""
+    place = parse_dsn(dsn)
+    journal = Journal(place.journal_dir(Settings()), ledger=place.fingerprint)
+    journal.append("llm_rates", "202611", orjson.dumps(rate_row(RATE)))
     journal.close()
 
 
@@ -66,6 +75,7 @@ def test_it_says_the_same_as_the_ledger_itself(dsn: str, folder: Path) -> None:
     Every command answers while `serve` runs, without a warning, with the words that it has when it owns the ledger.
     """
     write(dsn, 5)
+    write_rate(dsn)
     with Serve(dsn) as serve:
         through_it = [run(*question, "--dsn", dsn) for question in QUESTIONS]
         rates = run("rates", "--provider", "openai", "--model", "gpt-5.4-mini", OTEL_LLMCOST_DSN=dsn)
@@ -111,7 +121,7 @@ def test_what_was_written_while_nobody_served(dsn: str, folder: Path) -> None:
 
 def test_killed_at_any_moment(dsn: str, folder: Path) -> None:
     """
-    Fault 22, 44, 50, 58: `serve` is killed again and again while applications write; each row is stored once.
+    Fault 44, 50: `serve` is killed again and again while applications write; each row is stored once, in rollups too.
     """
     with Application(dsn, 3_000) as first, Application(dsn, 3_000) as second:
         for pause in (0.0, 0.3, 0.8, 1.3, 2.1):
@@ -122,8 +132,10 @@ def test_killed_at_any_moment(dsn: str, folder: Path) -> None:
         second.wait_for("flushed")
     with Serve(dsn):
         found = total(dsn)
+        verified = run("verify", "--dsn", dsn)
 
     assert found["requests"] == 6_000
+    assert verified.returncode == 0, verified.stdout
     assert waiting(folder) == []
 
 

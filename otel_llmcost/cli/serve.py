@@ -22,8 +22,9 @@ def serve(dsn: str | None) -> None:
     """
     Own an embedded ledger: ship its journal every second and answer the other commands, until Ctrl-C or SIGTERM.
 
-    While it runs, `report`, `requests`, `explain` and `doctor` of the same user on this machine ask it. Applications need
-    it neither to start nor to run: what they write meanwhile waits in the journal. For a ClickHouse server it ships only.
+    While it runs, `report`, `requests`, `explain`, `doctor` and `verify` of the same user on this machine ask it.
+    Applications need it neither to start nor to run: what they write meanwhile waits in the journal. For a ClickHouse
+    server it ships only.
 
     \b
     Examples:

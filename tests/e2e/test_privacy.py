@@ -30,7 +30,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Status, StatusCode
 
-from otel_llmcost import ClickHouseSpanExporter, LLMCostError, LLMCostSpanProcessor, Settings, attributed
+from otel_llmcost import ClickHouseSpanExporter, LLMCostError, LLMCostSpanProcessor, Pricer, Settings, attributed
 from otel_llmcost.demo.simulator import Reply, Simulator
 from otel_llmcost.demo.traffic import CLAUDE, MINI, instrumented
 from otel_llmcost.journal import Journal
@@ -169,7 +169,9 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
         stack.enter_context(logged(log))
         server = stack.enter_context(ClickHouseDouble(folder / "engine"))
         dsn = server.dsn("privacy")
-        exporter = ClickHouseSpanExporter(f"chdb://{folder / 'here'}")
+        pricer = Pricer.default()
+        assert pricer.wait()
+        exporter = ClickHouseSpanExporter(f"chdb://{folder / 'here'}", pricer=pricer)
         finished = InMemorySpanExporter()
         provider = TracerProvider()
         provider.add_span_processor(LLMCostSpanProcessor(exporter))

@@ -14,20 +14,22 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
-from otel_llmcost import ClickHouseSpanExporter, LLMCostSpanProcessor, attributed
+from otel_llmcost import ClickHouseSpanExporter, LLMCostSpanProcessor, Pricer, attributed
 from tests.metrics.collected import collected
 
 
 def main(dsn: str, *, fork: bool) -> None:
     """Send one request before the meter provider is there, and one after; ship both."""
-    exporter = ClickHouseSpanExporter(dsn)
+    pricer = Pricer.default()
+    assert pricer.wait(), "prices are read before anything is timed by them"
+    exporter = ClickHouseSpanExporter(dsn, pricer=pricer)
     provider = TracerProvider(resource=Resource.create({"service.name": "drafts"}))
     provider.add_span_processor(LLMCostSpanProcessor(exporter))
     request(provider)
     reader = InMemoryMetricReader()
     metrics.set_meter_provider(MeterProvider([reader]))
     request(provider)
-    provider.force_flush()
+    assert provider.force_flush()
     if fork and os.fork() > 0:
         os.wait()
         os._exit(0)

@@ -35,7 +35,8 @@ _LOCATION: Final = re.compile(
     r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+)(:(?P<port>[0-9]{1,5}))?(/(?P<database>[A-Za-z_][A-Za-z0-9_]*)?)?"
     r"(\?(?P<options>.*))?"
 )
-_OPTIONS: Final = frozenset({"allow_insecure", "ca_cert"})
+_OPTIONS: Final = frozenset({"allow_insecure", "ca_cert", "proxy"})
+_PROXY: Final = re.compile(r"http://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}/?")
 _DEFAULT_PORTS: Final = {"http": 8123, "https": 8443}
 
 
@@ -54,7 +55,8 @@ class Dsn:
     password: str = field(default="", repr=False)
     database: str = DEFAULT_DATABASE
     options: Mapping[str, str] = field(default_factory=dict)
-    """`allow_insecure=1`: send a password in clear text over the network. `ca_cert=/file`: trust this authority."""
+    """`allow_insecure=1`: send a password in clear text over the network. `ca_cert=/file`: trust this authority.
+    `proxy=http://host:port`: go through this proxy, in TLS from end to end; `http_proxy` and its kin are not read."""
 
     @property
     def fingerprint(self) -> str:
@@ -132,6 +134,10 @@ def _server(scheme: str, rest: str) -> Dsn:
     if dsn.password and not dsn.secure and not _is_loopback(dsn.host) and dsn.options.get("allow_insecure") != "1":
         raise SettingsError(
             f"the DSN of {dsn.host} sends its password in clear text: write https://, or add ?allow_insecure=1 to accept that"
+        )
+    if "proxy" in dsn.options and not (dsn.secure and _PROXY.fullmatch(dsn.options["proxy"])):
+        raise SettingsError(
+            f"the DSN of {dsn.host} has a proxy that cannot be used: write https://…?proxy=http://host:port, without a password"
         )
     return dsn
 

@@ -40,7 +40,7 @@ def open_server(dsn: Dsn) -> Client:
             username=dsn.username,
             password=dsn.password,
             client_name="otel-llmcost",
-            pool_mgr=connections(dsn.options.get("ca_cert")),
+            pool_mgr=connections(dsn.options),
             connect_timeout=CONNECT_SECONDS,
             send_receive_timeout=ANSWER_SECONDS,
             autogenerate_session_id=False,

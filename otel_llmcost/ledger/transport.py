@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import http.client
 import io
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, InvalidHeader
 from urllib3.util import Retry
@@ -128,8 +129,15 @@ def _seconds(retry_after: str | None) -> float | None:
         return None
 
 
-def connections(ca_cert: str | None) -> PoolManager:
-    """Make the connections of a ledger. Handing them to the client also keeps `http_proxy` of the environment out."""
+class _ProxiedConnections(_Connections, ProxyManager):
+    """The same through a proxy, which sees where they lead and no more: a DSN with a proxy is `https://`."""
+
+
+def connections(options: Mapping[str, str]) -> PoolManager:
+    """Make the connections of a ledger with a DSN's options. Proxies of the environment play no part."""
     from clickhouse_connect.driver.httputil import get_pool_manager_options
 
-    return _Connections(**get_pool_manager_options(ca_cert=ca_cert))
+    chosen = get_pool_manager_options(ca_cert=options.get("ca_cert"))
+    if "proxy" in options:
+        return _ProxiedConnections(proxy_url=options["proxy"], **chosen)
+    return _Connections(**chosen)

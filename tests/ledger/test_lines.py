@@ -44,7 +44,7 @@ def slow_reader(pause_seconds: float) -> Iterator[str]:
 
 def send(url: str, call_seconds: float) -> int:
     """Send the body, with a time-out for connections that is shorter than the sending takes."""
-    pool = connections(None)
+    pool = connections({})
     try:
         with Call("send", call_seconds):
             return pool.request("POST", url, body=BODY, timeout=Timeout(connect=0.2, read=5)).status

@@ -13,10 +13,11 @@ import logging
 import os
 import shutil
 import socket
+import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -372,6 +373,56 @@ def test_a_proxy_in_the_environment(bank: Bank, start: Start, monkeypatch: pytes
             assert application.drain()
         bank.settle(application)
     assert heard == []
+
+
+def test_a_proxy_in_the_dsn(bank: Bank, start: Start, folder: Path) -> None:
+    """
+    Fault 20: a proxy that the DSN names is used, and learns the server's address and nothing else.
+    """
+    certificate = make_certificate(folder / "proxied")
+    port = bank.server.listen(certificate=certificate)
+    with tunnel() as (proxy, asked):
+        options = f"?ca_cert={certificate}&proxy=http://127.0.0.1:{proxy}"
+        application = start(dsn=bank.server.dsn(bank.database, scheme="https", port=port) + options)
+        application.call(5)
+        bank.settle(application)
+        application.end()
+    assert asked
+    assert all(head.startswith(b"CONNECT 127.0.0.1:%d " % port) for head in asked)
+    assert not any(b"Authorization" in head for head in asked)
+
+
+@contextmanager
+def tunnel() -> Iterator[tuple[int, list[bytes]]]:
+    """Be a proxy; keep what each connection asked for in clear text."""
+    asked: list[bytes] = []
+
+    def pump(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while some := source.recv(65536):
+                sink.sendall(some)
+            sink.shutdown(socket.SHUT_WR)
+
+    class Proxy(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            asked.append(b"")
+            while not asked[-1].endswith(b"\r\n\r\n"):
+                asked[-1] += self.request.recv(65536)
+            host, _, port = asked[-1].split()[1].decode().rpartition(":")
+            with socket.create_connection((host, int(port))) as server:
+                self.request.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                back = threading.Thread(target=pump, args=(server, self.request))
+                back.start()
+                pump(self.request, server)
+                back.join()
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Proxy) as proxy:
+        proxy.daemon_threads = True
+        threading.Thread(target=proxy.serve_forever, args=(0.02,), daemon=True).start()
+        try:
+            yield proxy.server_address[1], asked
+        finally:
+            proxy.shutdown()
 
 
 def test_one_token_over_six_connections(bank: Bank, start: Start) -> None:

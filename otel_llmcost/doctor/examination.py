@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from otel_llmcost.doctor.database import database_findings, shipping_findings
 from otel_llmcost.doctor.environment import (
     propagator_findings,
     sampler_findings,
@@ -83,7 +84,7 @@ def _examine_ledger(
         return None, [_refusal(error)]  # and never another ledger in its place
     try:
         place = parse_dsn(settings.ledger_dsn())
-        findings += journal_findings(place, settings)
+        findings += [*shipping_findings(place, settings), *journal_findings(place, settings)]
         gaps, found = _ask(place, settings, period)
     except (LedgerError, MissingExtra, SettingsError) as error:
         return None, [*findings, _refusal(error)]
@@ -102,7 +103,8 @@ def _ask(place: Dsn, settings: Settings, period: Period) -> tuple[GapReport | No
         ]
     with open_ledger(settings) as ledger:
         gaps = usage_gaps(ledger, since=period.since, until=period.until)
-        return gaps, [_size(place, gaps), *spending_findings(ledger, gaps)]
+        about_bill = [_size(place, gaps), *spending_findings(ledger, gaps)]
+        return gaps, [*about_bill, *database_findings(ledger, place, gaps)]
 
 
 def _size(place: Dsn, gaps: GapReport) -> Finding:

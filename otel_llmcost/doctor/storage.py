@@ -54,7 +54,7 @@ def journal_findings(place: Dsn, settings: Settings) -> Iterator[Finding]:
             severity="problem",
             subject="quarantine",
             what=f"segments that could not be shipped, and are in no report: {waits.quarantined}, in {directory / 'quarantine'}",
-            fix="Read the .reason beside each; when its cause is gone, move the file back into the journal's folder.",
+            fix="Read the .reason beside each; when its cause is gone: otel-llmcost repair --quarantine --apply",
         )
 
 
@@ -82,12 +82,16 @@ def _backlog(waits: Backlog, directory: Path, place: Dsn, settings: Settings) ->
         return Finding(
             severity="warning",
             subject="journal",
-            what=f"{text}: the application's shipper does not get through to {place}, or the application has ended",
+            what=f"{text}: {_sender(settings)} does not get through to {place}, or has ended",
             fix="If the ledger answers here, they were shipped just now; else see the finding about it.",
         )
     if not waits.segments:
         return Finding(severity="ok", subject="journal", what="nothing waits")
     return Finding(severity="ok", subject="journal", what=f"{text}, before this look")
+
+
+def _sender(settings: Settings) -> str:
+    return "the application's shipper" if settings.ship else "`otel-llmcost ship`, which must run on this machine,"
 
 
 def _disk(directory: Path, settings: Settings) -> Iterator[Finding]:

@@ -1,0 +1,123 @@
+"""The database itself: its version and clock, whether it remembers enough inserts, and who sends rows to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Final, cast
+
+from otel_llmcost.doctor.finding import Finding
+from otel_llmcost.ledger import Answers, Dsn
+from otel_llmcost.reports.gaps import GapReport
+from otel_llmcost.reports.money import exact_usd, sum_usd
+from otel_llmcost.settings import Settings
+
+__all__ = ["database_findings", "shipping_findings"]
+
+_SKEW_SECONDS: Final = 60.0
+_FEWEST: Final = 10_000
+"""A table that remembers fewer inserts than this may take a repeated one twice: a busy hour has more."""
+_SHORTEST_SECONDS: Final = 3_600
+"""A segment that was tried half an hour ago is looked up, not sent: half of what a replicated table must remember."""
+_LINK: Final = "docs/reliability.md#when-numbers-disagree"
+Row = Mapping[str, object]
+
+
+def database_findings(ledger: Answers, place: Dsn, gaps: GapReport) -> Iterator[Finding]:
+    """Ask the engine about itself, and the hour rollup for the bill that `gaps` has from the rows."""
+    before = datetime.now(UTC)
+    (about,) = ledger.query("doctor_server")
+    after = datetime.now(UTC)
+    yield _clock(about, place, before, after)
+    yield from _windows(ledger.query("doctor_windows"))
+    yield _quick_check(ledger, gaps)
+
+
+def _clock(about: Row, place: Dsn, before: datetime, after: datetime) -> Finding:
+    now = cast("datetime", about["now"])
+    ahead = max((now - after).total_seconds(), 0.0) - max((before - now).total_seconds(), 0.0)
+    text = f"ClickHouse {about['version']}"
+    if abs(ahead) <= _SKEW_SECONDS:
+        return Finding(severity="ok", subject="engine", what=f"{text}, its clock and this machine's agree")
+    side = "ahead of" if ahead > 0 else "behind"
+    return Finding(
+        severity="warning",
+        subject="clock",
+        what=f"{text}: the clock of {place} is {abs(ahead):,.0f} s {side} this machine's, and this one dates requests",
+        fix="Set both by NTP: the instant of a request selects its rate and its day.",
+    )
+
+
+def _windows(tables: Sequence[Row]) -> Iterator[Finding]:
+    forgetful = [(table, lacking) for table in tables if (lacking := _lacking(table))]
+    for table, lacking in forgetful:
+        yield Finding(
+            severity="problem",
+            subject=f"table {table['name']}",
+            what=f"it remembers too few inserts to know a repeated one: {', '.join(lacking)}",
+            fix="Until this is set, a retry may count twice; then see what `otel-llmcost verify` says.",
+            snippet=f"ALTER TABLE {table['name']} MODIFY SETTING {', '.join(lacking.values())}",
+            link=_LINK,
+        )
+    if tables and not forgetful:
+        what = f"{len(tables)} tables know a repeated insert"
+        yield Finding(severity="ok", subject="exactly once", what=what)
+
+
+def _lacking(table: Row) -> dict[str, str]:
+    """Give what is too small, each with the setting that mends it; a replicated table has defaults of its own."""
+    names = {"inserts": "non_replicated_deduplication_window"}
+    needed = {"inserts": 100_000}
+    least = {"inserts": _FEWEST}
+    if str(table["engine"]).startswith(("Replicated", "Shared")):
+        names = {
+            "replicated_inserts": "replicated_deduplication_window",
+            "replicated_seconds": "replicated_deduplication_window_seconds",
+        }
+        needed = {"replicated_inserts": 100_000, "replicated_seconds": 604_800}
+        least = {"replicated_inserts": _FEWEST, "replicated_seconds": _SHORTEST_SECONDS}
+    found = {name: int(str(table[name])) for name in names}
+    return {
+        f"{names[name]} = {value or 'not set'}": f"{names[name]} = {needed[name]}"
+        for name, value in found.items()
+        if value < least[name]
+    }
+
+
+def _quick_check(ledger: Answers, gaps: GapReport) -> Finding:
+    """Compare two numbers of the period: what `verify` does for every cell."""
+    days = {"since": gaps.period.since, "until": gaps.period.until}
+    rollup = ledger.query("verify_spend_by_hour", days)
+    requests, cost = (
+        sum(int(str(row["requests"])) for row in rollup),
+        sum_usd(Decimal(str(row["cost_usd"])) for row in rollup),
+    )
+    if (requests, cost) == (sum(row.requests for row in gaps.rows), gaps.total_usd):
+        fix = "otel-llmcost verify compares every cell of every rollup, and looks for what was charged twice."
+        return Finding(severity="ok", subject="rollups", what="spend_by_hour has the total of the rows", fix=fix)
+    return Finding(
+        severity="problem",
+        subject="rollups",
+        what=f"spend_by_hour has ${exact_usd(cost)} of {requests:,} requests, the rows ${exact_usd(gaps.total_usd)} of "
+        f"{sum(row.requests for row in gaps.rows):,}",
+        fix="If rows are arriving, ask again; else `otel-llmcost verify` says what differs, and `repair` puts it right.",
+        link=_LINK,
+    )
+
+
+def shipping_findings(place: Dsn, settings: Settings) -> Iterator[Finding]:
+    """Say who sends the rows to the ledger."""
+    if place.kind == "http" and settings.ship:
+        fix = "Beyond about 20 processes, let `otel-llmcost ship` do it: set OTEL_LLMCOST_SHIP=false in them."
+        yield Finding(severity="ok", subject="shipping", what="each process ships its own rows", fix=fix)
+    elif place.kind == "http":
+        yield Finding(
+            severity="ok",
+            subject="shipping",
+            what="OTEL_LLMCOST_SHIP=false: applications only write, and `otel-llmcost ship` must run on this machine",
+        )
+    else:
+        yield Finding(
+            severity="ok", subject="shipping", what="`otel-llmcost serve`, or any command that asks, ships the rows"
+        )

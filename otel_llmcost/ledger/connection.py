@@ -37,6 +37,10 @@ INSERT_SETTINGS: Final = {
     "async_insert": 0,
     "materialized_views_ignore_errors": 0,
     "wait_end_of_query": 1,
+    # One block, whatever the user's profile says: a segment is stored whole or not at all.
+    "max_insert_block_size": 1_048_449,
+    "min_insert_block_size_rows": 1_048_449,
+    "min_insert_block_size_bytes": 0,
     # A column that the table lacks is an error, never a silent loss; a column that the row lacks takes its default.
     "input_format_skip_unknown_fields": 0,
     "input_format_defaults_for_omitted_fields": 1,

@@ -23,6 +23,8 @@ from tests.clickhouse_double import ClickHouseDouble, Fault
 from tests.shipper.embedded_process import totals
 
 Write = Callable[..., None]
+PROFILE = {"max_insert_block_size": 1000, "min_insert_block_size_rows": 1, "min_insert_block_size_bytes": 1}
+"""A user's own, in which an insert would be many blocks."""
 LATE = "2026-10-12 12:00:00.000000"
 
 
@@ -288,6 +290,27 @@ def test_merged_segments(open_ledger: Callable[[], Ledger], folder: Path, write:
     assert ship_once(ledger, folder, fingerprint="test").found == 100
     assert stored(ledger) == expected(range(1, 201))
     assert len(marks(ledger)) == 10
+
+
+def test_a_segment_is_one_block(open_ledger: Callable[[], Ledger], folder: Path) -> None:
+    """
+    The largest segment is one part in its table and in each rollup: it is there whole or not at all, so that one of its
+    batches tells of all.
+    """
+    journal = Journal(folder, ledger="test")
+    for number in range(65_536):
+        journal.append("llm_requests", "202611", row(number))
+    journal.close()
+    ledger = open_ledger()
+    ledger.command("SYSTEM STOP MERGES", what="keep the parts as they come", database=False)
+    try:
+        for name, value in PROFILE.items():
+            ledger._client.set_client_setting(name, value)
+        assert ship_once(ledger, folder, fingerprint="test").segments == 1
+        parts = "SELECT max(parts), sum(parts) > 3 FROM (SELECT count() AS parts FROM system.parts WHERE active AND database = currentDatabase() AND table != 'llmcost_migrations' GROUP BY table)"
+        assert ledger.command(parts, what="count the parts") == ["1", "1"]
+    finally:
+        ledger.command("SYSTEM START MERGES", what="go on", database=False)
 
 
 def test_rows_of_a_newer_version(open_ledger: Callable[[], Ledger], folder: Path, write: Write) -> None:

@@ -79,7 +79,7 @@ class Kept:
 
     journal: bytes = b""
     files: bytes = b""
-    """Of the engine."""
+    """Of the engine, as they are; what is compressed in them, `tables` has as text."""
     tables: str = ""
     logs: str = ""
     metrics: str = ""
@@ -258,6 +258,7 @@ def test_the_canaries_went_by(kept: Kept) -> None:
     assert "support" in kept.tables
     assert "acme" in kept.tables
     assert b"gpt-5.4-mini" in kept.journal
+    assert b"gpt-5.4-mini" in kept.files
 
 
 @pytest.mark.parametrize("where", ["journal", "files", "tables", "logs", "metrics", "attributes"])

@@ -20,6 +20,7 @@ from otel_llmcost.errors import LedgerError, ReportError
 from otel_llmcost.forgetting import Customer, find, forget
 from otel_llmcost.journal import Journal
 from otel_llmcost.ledger import Ledger, connect, migrations, parse_dsn
+from otel_llmcost.ledger.embedded import OwnerLock
 from otel_llmcost.ledger.row import encode_row, outcome_row, request_row
 from otel_llmcost.model import Owner, Request
 from otel_llmcost.settings import Settings
@@ -308,6 +309,18 @@ def test_wrong_usage(dsn: str) -> None:
     result = run("--customer", "(unattributed)", "--dsn", dsn)
 
     assert (result.exit_code, "no customer's id" in result.output) == (2, True)
+
+
+def test_a_ledger_with_another_owner_is_left_alone(tmp_path: Path) -> None:
+    """
+    An embedded ledger that another process owns is not changed: the sentence names the process that must end.
+    """
+    owner = OwnerLock(tmp_path / "ledger")
+    result = run("--customer", "acme", "--apply", "--dsn", f"chdb://{tmp_path / 'ledger'}")
+    owner.release()
+
+    assert result.exit_code == 1
+    assert f"is open in process {os.getpid()}" in result.output
 
 
 @pytest.mark.slow

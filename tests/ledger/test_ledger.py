@@ -13,7 +13,15 @@ from urllib.parse import quote
 
 import pytest
 
-from otel_llmcost.errors import LedgerBusy, LedgerError, LedgerRefused, LedgerUnavailable, MissingExtra, SchemaError
+from otel_llmcost.errors import (
+    LedgerBusy,
+    LedgerError,
+    LedgerRefused,
+    LedgerUnavailable,
+    MissingExtra,
+    SchemaError,
+    UnknownColumn,
+)
 from otel_llmcost.ledger import Ledger, connect, embedded, migrations
 from otel_llmcost.ledger.row import rate_row, request_row
 from otel_llmcost.model import Owner
@@ -98,7 +106,7 @@ def test_has_batch(ledger: Ledger) -> None:
 
 @pytest.mark.parametrize(
     "payload",
-    [b'{"no_such_column":1}', b'{"trace_id":', b'{"cost_usd":"a lot"}', b'{"cost_usd":"1234567"}'],
+    [b'{"team":"a","team":"b"}', b'{"trace_id":', b'{"cost_usd":"a lot"}', b'{"cost_usd":"1234567"}'],
 )
 def test_bad_row_is_refused_whole(ledger: Ledger, payload: bytes) -> None:
     """
@@ -108,6 +116,18 @@ def test_bad_row_is_refused_whole(ledger: Ledger, payload: bytes) -> None:
 
     with pytest.raises(LedgerRefused, match="insert into llm_requests"):
         ledger.insert("llm_requests", good + b"\n" + payload, token="bad")
+
+    assert ask(ledger, COUNTS)[0] == "0"
+
+
+def test_a_column_of_a_newer_version(ledger: Ledger) -> None:
+    """
+    Rows with a column that the table lacks are not stored in part, and not called bad: the tables are too old.
+    """
+    good = segment([request_row(a_request())])
+
+    with pytest.raises(UnknownColumn, match="schema apply"):
+        ledger.insert("llm_requests", good + b'\n{"no_such_column":1}', token="newer")
 
     assert ask(ledger, COUNTS)[0] == "0"
 

@@ -59,8 +59,8 @@ class Settings:
     stored as `(overflow)`. customer_id and action_id are never capped."""
     hash_key_file: Path | None = None
     """`OTEL_LLMCOST_HASH_KEY_FILE`. A file (mode 0600) with a secret: the values of `hash_keys` are stored as its HMAC."""
-    hash_keys: tuple[str, ...] = ("customer_id",)
-    """`OTEL_LLMCOST_HASH_KEYS`. Owner fields and keys of your own that are hashed, with a key file:
+    hash_keys: tuple[str, ...] = ()
+    """`OTEL_LLMCOST_HASH_KEYS`. Owner fields and keys of your own that are hashed with it, default `customer_id`:
     `customer_id,action_id,user_id`."""
     metrics: bool = True
     """`OTEL_LLMCOST_METRICS`. Report our counters and the cost that was shipped to the application's MeterProvider."""
@@ -75,6 +75,8 @@ class Settings:
             )
         if self.max_owner_values < 1:
             raise SettingsError(f"{PREFIX}MAX_OWNER_VALUES is {self.max_owner_values}: at least 1 is needed")
+        if self.hash_keys and self.hash_key_file is None:
+            raise SettingsError(f"{PREFIX}HASH_KEYS needs {PREFIX}HASH_KEY_FILE: nothing would be hashed without it")
         for card in self.rate_cards:
             if not card.is_file():
                 raise SettingsError(f"{PREFIX}RATE_CARDS names {str(card)!r}, which is not a file")

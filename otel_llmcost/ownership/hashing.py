@@ -32,6 +32,7 @@ _SHORTEST_KEY: Final = 32
 _LONGEST_KEY: Final = 4096
 _HEX_DIGITS: Final = 32
 _HASHED: Final = re.compile(rf"h_[0-9a-f]{{{_HEX_DIGITS}}}")
+_BY_DEFAULT: Final = ("customer_id",)
 _NEVER: Final = frozenset({"team", "feature", "environment", "action", "request_id"})
 """Names of your own organisation and of its requests: `explain` finds a request by its id."""
 _MAX_CACHED: Final = 4096
@@ -58,12 +59,13 @@ class OwnerHash:
         """
         if settings.hash_key_file is None:
             return cls(b"", ())
-        for name in settings.hash_keys:
+        names = settings.hash_keys or _BY_DEFAULT
+        for name in names:
             if name in _NEVER or not (name in OWNER_ATTRIBUTES or is_extra_name(name)):
                 raise SettingsError(
                     f"{PREFIX}HASH_KEYS names {name!r}: customer_id, action_id and owner keys of your own can be hashed"
                 )
-        return cls(_read_key(settings.hash_key_file), settings.hash_keys)
+        return cls(_read_key(settings.hash_key_file), names)
 
     def of(self, name: str, value: str) -> str:
         """Give what is stored for a value of the owner field `name`; a hash, or a word of ours, stays what it is."""

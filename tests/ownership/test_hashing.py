@@ -104,6 +104,7 @@ def test_the_plain_value_is_nowhere(key_file: Path, tmp_path: Path) -> None:
     ):
         span.set_attributes(
             {
+                "llmcost.customer_id": "plain-customer",  # as a processor that copies baggage leaves it
                 "gen_ai.operation.name": "chat",
                 "gen_ai.provider.name": "openai",
                 "gen_ai.response.model": "gpt-5.4-mini",
@@ -222,6 +223,14 @@ def test_names_that_are_not_hashed(key_file: Path, name: str) -> None:
     """
     with pytest.raises(SettingsError, match=f"HASH_KEYS names '{name}'"):
         OwnerReader(Settings(hash_key_file=key_file, hash_keys=(name,)))
+
+
+def test_names_without_a_key_are_refused() -> None:
+    """
+    Who names fields to hash and gives no key does not want them stored as they are.
+    """
+    with pytest.raises(SettingsError, match="HASH_KEYS needs OTEL_LLMCOST_HASH_KEY_FILE"):
+        Settings.from_env({"OTEL_LLMCOST_HASH_KEYS": "customer_id"})
 
 
 def test_the_key_is_never_printed(key_file: Path) -> None:

@@ -41,6 +41,13 @@ _CHANGES: Final = {
 }
 _POLL_SECONDS: Final = 0.2
 _OLD_FILES_SECONDS: Final = 60.0
+_AT_ONCE: Final = {
+    "old_parts_lifetime": 0,
+    "cleanup_delay_period": 1,
+    "max_cleanup_delay_period": 1,
+    "cleanup_delay_period_random_add": 0,
+}
+"""Settings of a table whose replaced files go a second after they are replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +148,7 @@ def _remove_old_files(ledger: Ledger) -> None:
     for row in ledger.query("forget_old_files", {"tables": tables}):
         table = str(row["table"])
         for statement in (
-            f"ALTER TABLE {table} MODIFY SETTING old_parts_lifetime = 0",
+            f"ALTER TABLE {table} MODIFY SETTING {', '.join(f'{name} = {n}' for name, n in _AT_ONCE.items())}",
             f"DETACH TABLE {table}",
             f"ATTACH TABLE {table}",
         ):
@@ -152,4 +159,6 @@ def _remove_old_files(ledger: Ledger) -> None:
             raise LedgerError("the engine still keeps replaced files that name the customer: run this again")
         time.sleep(_POLL_SECONDS)
     for table in tables:  # all of them: an interrupted run left the setting on one
-        ledger.command(f"ALTER TABLE {table} RESET SETTING old_parts_lifetime", what=f"keep files of {table} as before")
+        ledger.command(
+            f"ALTER TABLE {table} RESET SETTING {', '.join(_AT_ONCE)}", what=f"keep files of {table} as before"
+        )

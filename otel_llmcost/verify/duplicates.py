@@ -35,7 +35,17 @@ _KEYS_AT_ONCE: Final = 200
 _SKEW: Final = timedelta(seconds=5)
 """How far the clocks of two services that saw one response may be apart."""
 _OF_A_CORRECTION: Final = frozenset(
-    {"sign", "of_trace_id", "of_span_id", "adjustment_reason", "adjusted_at", "batch_id", "all_copies", "all_cost_usd"}
+    {
+        "sign",
+        "of_trace_id",
+        "of_span_id",
+        "adjustment_reason",
+        "adjusted_at",
+        "batch_id",
+        "taken_before",
+        "all_copies",
+        "all_cost_usd",
+    }
 )
 """What is said of a charge, and is not in it."""
 
@@ -50,6 +60,8 @@ class TakeBack:
     reason: Literal["duplicate_copy", "duplicate_response"]
     kept: SpanKey
     """The row whose charge stays."""
+    taken_before: int
+    """How many of the same were taken back earlier: two repairs must not look like one that is repeated."""
 
     @property
     def cost_usd(self) -> Decimal | None:
@@ -80,7 +92,7 @@ def find_copies(ledger: Answers, period: Period, *, limit: int) -> Duplicates:
     return Duplicates(
         charges=int(str(rows[0]["all_copies"])) if rows else 0,
         cost_usd=cast("Decimal", rows[0]["all_cost_usd"]) if rows else Decimal(0),
-        take_backs=tuple(TakeBack(charge=row, of=(key := _key(row)), reason=COPY, kept=key) for row in rows),
+        take_backs=tuple(map(_copy, rows)),
     )
 
 
@@ -90,7 +102,10 @@ def find_shared_responses(ledger: Answers, period: Period, copies: Sequence[Take
     kept = dict(_losers(found))
     charges = _in_force(ledger, sorted(kept), copies)
     take_backs = sorted(
-        (TakeBack(charge=row, of=key, reason=RESPONSE, kept=kept[key]) for key, row in charges),
+        (
+            TakeBack(charge=row, of=key, reason=RESPONSE, kept=kept[key], taken_before=before)
+            for key, row, before in charges
+        ),
         key=lambda each: (str(each.charge["timestamp"]), each.of),
     )
     return Duplicates(
@@ -141,21 +156,29 @@ def _rank(holder: Row) -> tuple[bool, bool, int, datetime, SpanKey]:
     return lacks_usage, lacks_cost, int(str(holder["gaps"])), _instant(holder, "timestamp"), _of(holder)
 
 
-def _in_force(ledger: Answers, keys: Sequence[SpanKey], copies: Sequence[TakeBack]) -> Iterator[tuple[SpanKey, Row]]:
-    """Give the charges that still count under some rows: what was added and not taken back."""
+def _copy(row: Row) -> TakeBack:
+    return TakeBack(charge=row, of=_key(row), reason=COPY, kept=_key(row), taken_before=int(str(row["taken_before"])))
+
+
+def _in_force(
+    ledger: Answers, keys: Sequence[SpanKey], copies: Sequence[TakeBack]
+) -> Iterator[tuple[SpanKey, Row, int]]:
+    """Give the charges that still count under some rows, each with how often the same was taken back."""
     gone = Counter((each.of, content(each.charge)) for each in copies)
     for start in range(0, len(keys), _KEYS_AT_ONCE):
         some = keys[start : start + _KEYS_AT_ONCE]
         parameters = {"trace_ids": [key[0] for key in some], "span_ids": [key[1] for key in some]}
         counts: Counter[tuple[SpanKey, tuple[object, ...]]] = Counter()
+        taken: Counter[tuple[SpanKey, tuple[object, ...]]] = Counter()
         charges: dict[tuple[SpanKey, tuple[object, ...]], Row] = {}
         for row in ledger.query("charges_of", parameters):
             known = _of(row), content(row)
             charges[known] = row
             counts[known] += int(str(row["sign"]))
+            taken[known] += row["sign"] == -1
         for known, charge in charges.items():
-            for _ in range(counts[known] - gone[known]):
-                yield known[0], charge
+            for number in range(counts[known] - gone[known]):
+                yield known[0], charge, taken[known] + gone[known] + number
 
 
 def _key(row: Row) -> SpanKey:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, cast
 
+from otel_llmcost.errors import LedgerError
 from otel_llmcost.ledger import Ledger
 from otel_llmcost.ledger.connection import read_sql
 from otel_llmcost.reports.money import exact_usd
@@ -90,7 +91,12 @@ def carry_out(
     while copies.take_backs:
         take_back(ledger, copies.take_backs)
         yield f"taken back: {len(copies.take_backs):,} copies of rows"
-        copies = find_copies(ledger, planned.period, limit=_AT_ONCE)
+        before, copies = copies.charges, find_copies(ledger, planned.period, limit=_AT_ONCE)
+        if copies.charges >= before:
+            raise LedgerError(
+                f"copies of rows that were taken back are still found: {copies.charges}. A replica may lag behind, or a "
+                "journal is being replayed: run this again"
+            )
     if planned.responses.charges or planned.copies.charges > len(planned.copies.take_backs):
         responses = find_shared_responses(ledger, planned.period)
         if responses.take_backs:

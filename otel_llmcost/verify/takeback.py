@@ -1,8 +1,8 @@
 """
 Charges taken back: rows of `llm_adjustments` with sign -1, each under the dimensions and instant of what it takes back.
 
-What is sent is made of the charges alone, its batch and token too: the same take-backs sent again, by whoever and
-whenever the ledger still knows the token, are stored once; and once stored, nothing is found that they would take back.
+What is sent is made of the charges, and of how often the same were taken back before; so are its batch and token. The
+same take-backs sent again, by whoever, are stored once, and once stored they are not found again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["take_back"]
 _ROWS_AT_ONCE: Final = 10_000
 _BATCHES: Final = uuid.UUID("6f6c6d63-7265-5061-8972-74616b656261")
 """The namespace of our batches' ids."""
-_NOT_OF_THE_CHARGE: Final = frozenset({"batch_id", "adjusted_at", "all_copies", "all_cost_usd"})
+_NOT_OF_THE_CHARGE: Final = frozenset({"batch_id", "adjusted_at", "taken_before", "all_copies", "all_cost_usd"})
 
 
 def take_back(ledger: Ledger, charges: Sequence[TakeBack]) -> None:
@@ -39,7 +39,8 @@ def take_back(ledger: Ledger, charges: Sequence[TakeBack]) -> None:
 
 def _insert(ledger: Ledger, charges: Sequence[TakeBack]) -> None:
     rows = [_row(each) for each in charges]
-    batch_id = str(uuid.uuid5(_BATCHES, hashlib.sha256(orjson.dumps(rows)).hexdigest()))
+    content = orjson.dumps([(row, each.taken_before) for row, each in zip(rows, charges, strict=True)])
+    batch_id = str(uuid.uuid5(_BATCHES, hashlib.sha256(content).hexdigest()))
     payload = b"\n".join(encode_row({"batch_id": batch_id, **row}) for row in rows)
     ledger.insert("llm_adjustments", payload, token=hashlib.sha256(payload).hexdigest())
 

@@ -85,6 +85,9 @@ def test_a_journal_that_was_replayed(ledger: Ledger) -> None:
         isinstance(each.price, Unpriced) for each in [*again, *again[:2]]
     )
     assert (problems(ledger), repaired(ledger), ask(ledger, BILL)) == ({}, [], before)
+    store(ledger, again[:2], "restored once more, after the repair")
+    repaired(ledger)
+    assert (problems(ledger), ask(ledger, BILL)) == ({}, before)
 
 
 def test_the_better_copy_stays(ledger: Ledger) -> None:

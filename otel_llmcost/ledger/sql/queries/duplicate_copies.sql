@@ -1,7 +1,7 @@
 -- Rows of llm_requests in [since, until), UTC days, that are there more often than once by (trace_id, span_id) and were not
 -- taken back yet; with how many there are in all, and their cost. The best copy stays: with usage before without, priced
 -- before not, fewer gaps, earlier; the worst were taken back first.
-SELECT e.* EXCEPT (copies, position, taken), count() OVER () AS all_copies, sum(ifNull(e.cost_usd, 0)) OVER () AS all_cost_usd
+SELECT e.* EXCEPT (copies, position, taken), e.copies - e.position AS taken_before, count() OVER () AS all_copies, sum(ifNull(e.cost_usd, 0)) OVER () AS all_cost_usd
 FROM
 (
     SELECT

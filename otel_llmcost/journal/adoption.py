@@ -92,8 +92,6 @@ def _take(path: Path, name: Name, file: HeldFile, ledger: str) -> Segment | None
     if name.state == "merging":
         path.unlink()  # its maker died before it was complete: the segments that it was made of are valid
         return None
-    if name.state == "merged":
-        _delete(path.parent, [each for each in segment_names(path.parent) if each.merged == name])
     if status.st_size > MAX_SEGMENT_BYTES:
         quarantine(path, f"{status.st_size} bytes: larger than any segment that this version writes")
         return None
@@ -112,6 +110,8 @@ def _check(path: Path, name: Name, file: HeldFile, data: bytes, ledger: str) -> 
     if (header.table, header.month, header.batch_id) != (name.table, name.month, name.batch_id):
         quarantine(path, f"its name does not match its header ({header.table}.{header.month}.{header.batch_id})")
         return None
+    if name.state == "merged":  # and can be read: else what it was made of is valid again, once it is in quarantine
+        _delete(path.parent, [each for each in segment_names(path.parent) if each.merged == name])
     _mend(path, file, content, data)
     if not content.records:
         path.unlink()

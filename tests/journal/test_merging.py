@@ -213,6 +213,25 @@ def test_a_crash_at_every_step_and_again_in_the_next_merge(tmp_path: Path, done:
             assert sorted(drain_numbers(folder)) == numbers, (first, second)
 
 
+def test_a_merged_segment_that_cannot_be_read(tmp_path: Path) -> None:
+    """
+    When a merge was cut short and its result is damaged, the segments that it was made of are shipped instead.
+    """
+    for at in itertools.count(1):
+        folder = tmp_path / str(at)
+        numbers = write(folder, INPUTS)
+        assert merge_and_die(folder, at, done=False)
+        names = segment_names(folder)
+        merged = [name for name in names if name.state == "merged"]
+        if len(merged) == 1 and len(names) == 1 + INPUTS:
+            break
+    path = folder / str(merged[0])
+    path.write_bytes(b"\xff" * 40 + path.read_bytes()[40:])
+    first, then = drain_numbers(folder), drain_numbers(folder)
+    assert sorted(first + then) == numbers
+    assert backlog(folder).quarantined == 1
+
+
 class Recorded:
     """Records the changes of a folder's names and where they were made durable."""
 

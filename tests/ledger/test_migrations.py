@@ -124,9 +124,9 @@ def test_every_block_is_remembered(ledger: Ledger) -> None:
 
 def test_a_batch_is_marked_for_repair(ledger: Ledger) -> None:
     """
-    A batch whose rollups are in doubt is written down with its month and reason, and only where there are rollups.
+    A batch whose rollups are in doubt is written down with its month and reason.
     """
-    for table in TABLES:
+    for table in ROLLED_UP:
         ledger.mark_for_repair(table, "202611", "some-batch", "found_by_lookup")
     marks = ask(
         ledger,

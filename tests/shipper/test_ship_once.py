@@ -166,6 +166,19 @@ def test_an_old_try_is_looked_up(ledger: MemoryLedger, folder: Path, seal: Seal,
     assert mark[3] == "found_by_lookup"
 
 
+def test_what_has_no_rollups_needs_no_mark(ledger: MemoryLedger, folder: Path, seal: Seal) -> None:
+    """
+    Rates that are found in the ledger leave no month in doubt.
+    """
+    seal(range(10), table="llm_rates")
+    ledger.after = away
+    ship(ledger, folder)
+    [path] = folder.iterdir()
+    path.rename(path.with_suffix(".tried-1700000000"))
+    assert ship(ledger, folder).found == 10
+    assert ledger.marks == []
+
+
 def test_nothing_is_removed_before_its_mark(ledger: MemoryLedger, folder: Path, seal: Seal) -> None:
     """
     A batch that is found stays in the journal until the doubt about its rollups is written down.

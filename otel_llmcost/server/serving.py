@@ -17,6 +17,7 @@ from otel_llmcost.errors import LedgerUnavailable, SettingsError
 from otel_llmcost.journal import segment_names
 from otel_llmcost.ledger import Dsn, Ledger, connect, migrations, parse_dsn
 from otel_llmcost.ledger.loopback import Address
+from otel_llmcost.metrics import process_metrics
 from otel_llmcost.reports.session import connect_when_free, lacking
 from otel_llmcost.server.listener import Listener
 from otel_llmcost.settings import Settings
@@ -52,6 +53,7 @@ class Server:
             connect=self._connect,
             directory=self._directory,
             fingerprint=self._fingerprint,
+            on_shipped=process_metrics().add_shipped if settings.metrics else None,
             merging=True,  # every application of the ledger seals each second, and an insert costs the engine the same
             look_seconds=_ORPHANS_SECONDS,
         )

@@ -227,14 +227,17 @@ class ClickHouseSpanExporter(SpanExporter):
         return self._shipper.flush(max(0.0, deadline - time.monotonic()))
 
     def shutdown(self) -> None:
-        """Seal the journal and stop the threads, within 2 seconds; what is not shipped waits on disk."""
+        """Seal the journal, ship what a server takes and stop the threads, in 2 seconds; the rest waits on disk."""
         if self.closed:
             return
         self.closed = True
         deadline = time.monotonic() + _EXIT_S
         self._maintenance.stop(_EXIT_S / 2)
+        has_news = not self._journal.is_sealed
         self._journal.close()
         if self._shipper is not None:
+            if has_news:
+                self._shipper.start()  # a program that lives for a second only would never ship otherwise
             self._shipper.stop(max(0.0, deadline - time.monotonic()))
 
     def restart(self) -> None:

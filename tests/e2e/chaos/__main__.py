@@ -39,14 +39,16 @@ def main() -> int:
     parser.add_argument("--variant", nargs="*", default=[OURS], help="mutants or peers, by name; or `peers`")
     said = parser.parse_args()
     sys.stdout.write(f"{_HEAD}\n{'|---' * (_HEAD.count('|') - 1)}|\n")
-    wrong = []
+    wrong, again = [], []
     for variant in PEERS if said.variant == ["peers"] else said.variant:
-        result = run(Plan(seed=said.seed, kills=said.kills, spans=said.spans, variant=variant))
+        plan = Plan(seed=said.seed, kills=said.kills, spans=said.spans, variant=variant)
+        result = run(plan)
         sys.stdout.write(f"{line(result)}\n")
+        again.append(plan.replay)
         sys.stdout.flush()
         if variant not in PEERS and result.is_exact == (variant in MUTANTS):
-            wrong.append(f"{variant}: {result.audit}\n  again: {result.plan.replay}\n")
-    sys.stdout.write("".join(wrong))
+            wrong.append(f"{variant}: drained {result.drained}, {result.audit}")
+    sys.stdout.write("\n".join([*wrong, "Again:", *again, ""]))
     return 3 if wrong else 0
 
 

@@ -23,10 +23,12 @@ import otel_llmcost
 from otel_llmcost import ClickHouseSpanExporter, LLMCostSpanProcessor, Settings, counters, fence
 from otel_llmcost.attributes import RECORDED
 from otel_llmcost.counters import COUNTERS
-from otel_llmcost.journal import waiting
+from otel_llmcost.journal import backlog, waiting
+from otel_llmcost.ledger import connect, migrations
 from otel_llmcost.pricing import Pricer
 from tests.clickhouse_double import ClickHouseDouble, Fault
 from tests.e2e.faults.application import CALL
+from tests.e2e.faults.audit import over_http
 
 PACKAGE = str(Path(otel_llmcost.__file__).parent)
 UNFENCED = (fence.__file__, counters.__file__)
@@ -36,8 +38,9 @@ LONGEST_HOOK_S = 0.005
 
 @pytest.fixture(autouse=True)
 def _as_in_an_application(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the fence up, as users have it."""
+    """Keep the fence up, as users have it; what it has logged here is not said for the tests that follow."""
     monkeypatch.setattr(fence, "RERAISE", False)
+    monkeypatch.setattr(fence, "_seen", set())
     Pricer.default().wait()
     COUNTERS.reset()
 
@@ -292,6 +295,24 @@ def test_shutdown_and_flush_keep_their_time(tmp_path: Path, hung: ClickHouseDoub
     span = call(provider)
     assert RECORDED not in (span.attributes or {}), "what ends after the shutdown claims no record"
     assert COUNTERS["exporter.rows_refused"] == 1
+
+
+def test_a_program_of_a_second_ships_at_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Fault 24: what ended since the start is in the ledger after the shutdown, though no segment was due to be sealed.
+    """
+    monkeypatch.setattr("otel_llmcost.exporter._EXIT_S", 20.0)  # this machine may have other work
+    with ClickHouseDouble() as server:
+        with connect(server.dsn()) as ledger:
+            migrations.apply(ledger)
+        exporter = ClickHouseSpanExporter(settings=Settings(dsn=server.dsn(), journal_dir=tmp_path / "journal"))
+        provider = TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(LLMCostSpanProcessor(exporter=exporter))
+        ended = [f"{call(provider).get_span_context().span_id:016x}" for _ in range(10)]
+        provider.shutdown()
+        rows = over_http(server.dsn())("SELECT span_id FROM llm_requests ORDER BY span_id")
+    assert [span_id for [span_id] in rows] == sorted(ended)
+    assert backlog(exporter.journal_dir).segments == 0
 
 
 def took(work: Callable[[], object]) -> float:

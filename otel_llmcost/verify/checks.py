@@ -16,7 +16,7 @@ class Check:
     """One thing that was checked."""
 
     name: str
-    """rollups, copies, responses, marks, journal, quarantine, statuses, schema, rates, clocks or batches."""
+    """rollups, copies, corrections, responses, marks, journal, quarantine, statuses, schema, rates, clocks or batches."""
     state: Literal["ok", "problem"]
     what: str
     """What was found, in a sentence."""

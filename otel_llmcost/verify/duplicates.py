@@ -1,5 +1,5 @@
 """
-What was charged twice: copies of one row, and one response that several rows charge; and which of them stays.
+What was charged twice: copies of one row, batches of corrections, and one response that several rows charge; what stays.
 
 A copy is a second row of the same span: a journal that was restored from a backup, or a span that reached the ledger on
 two ways. A shared response is one request that a client and its gateway both journaled. As in charging, an id alone
@@ -19,12 +19,24 @@ from operator import itemgetter
 from typing import Final, Literal, TypeAlias, cast
 
 from otel_llmcost.ledger import Answers
+from otel_llmcost.model import EXACT
 from otel_llmcost.reports.money import sum_usd
 from otel_llmcost.reports.period import Period
 
-__all__ = ["COPY", "RESPONSE", "Duplicates", "Row", "TakeBack", "find_copies", "find_shared_responses"]
+__all__ = [
+    "COPY",
+    "CORRECTION",
+    "RESPONSE",
+    "Duplicates",
+    "Row",
+    "TakeBack",
+    "find_copies",
+    "find_corrections",
+    "find_shared_responses",
+]
 
 COPY: Final = "duplicate_copy"
+CORRECTION: Final = "duplicate_correction"
 RESPONSE: Final = "duplicate_response"
 """The reasons under which a repair takes charges back, in `llm_adjustments`."""
 Row: TypeAlias = Mapping[str, object]
@@ -57,17 +69,19 @@ class TakeBack:
     charge: Row
     """By column, as it was charged."""
     of: SpanKey
-    reason: Literal["duplicate_copy", "duplicate_response"]
+    reason: Literal["duplicate_copy", "duplicate_correction", "duplicate_response"]
     kept: SpanKey
     """The row whose charge stays."""
+    sign: Literal[-1, 1]
+    """-1 for a charge; +1 for a correction that had taken something back."""
     taken_before: int
     """How many of the same were taken back earlier: two repairs must not look like one that is repeated."""
 
     @property
     def cost_usd(self) -> Decimal | None:
-        """What is taken back; None where no cost is known."""
+        """How much lower the bill will be; None where no cost is known."""
         cost = self.charge["cost_usd"]
-        return cost if isinstance(cost, Decimal) else None
+        return EXACT.multiply(Decimal(-self.sign), cost) if isinstance(cost, Decimal) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,22 +102,41 @@ def content(charge: Row) -> tuple[object, ...]:
 
 def find_copies(ledger: Answers, period: Period, *, limit: int) -> Duplicates:
     """Find rows whose span has another row; at the most `limit` of them, with the number and cost of all."""
-    rows = ledger.query("duplicate_copies", {"since": period.since, "until": period.until, "limit": limit})
+    return _found(ledger, "duplicate_copies", period, limit, COPY)
+
+
+def find_corrections(ledger: Answers, period: Period, *, limit: int) -> Duplicates:
+    """Find adjustments of whole batches that were stored again, in the same way."""
+    return _found(ledger, "duplicate_corrections", period, limit, CORRECTION)
+
+
+def _found(
+    ledger: Answers, query: str, period: Period, limit: int, reason: Literal["duplicate_copy", "duplicate_correction"]
+) -> Duplicates:
+    rows = ledger.query(query, {"since": period.since, "until": period.until, "limit": limit})
     return Duplicates(
         charges=int(str(rows[0]["all_copies"])) if rows else 0,
         cost_usd=cast("Decimal", rows[0]["all_cost_usd"]) if rows else Decimal(0),
-        take_backs=tuple(map(_copy, rows)),
+        take_backs=tuple(_again(row, reason) for row in rows),
     )
 
 
-def find_shared_responses(ledger: Answers, period: Period, copies: Sequence[TakeBack] = ()) -> Duplicates:
-    """Find charges whose response another row charges too. `copies` are about to be taken back, and are not counted again."""
+def _again(row: Row, reason: Literal["duplicate_copy", "duplicate_correction"]) -> TakeBack:
+    of = _key(row) if reason == COPY else _of(row)
+    before = int(str(row["taken_before"]))
+    return TakeBack(
+        charge=row, of=of, reason=reason, kept=of, sign=1 if row.get("sign") == -1 else -1, taken_before=before
+    )
+
+
+def find_shared_responses(ledger: Answers, period: Period, others: Sequence[TakeBack] = ()) -> Duplicates:
+    """Find charges whose response another row charges too. `others` are about to be taken back, and not counted again."""
     found = ledger.query("duplicate_responses", {"since": period.since, "until": period.until, "limit": _MOST})
     kept = dict(_losers(found))
-    charges = _in_force(ledger, sorted(kept), copies)
+    charges = _in_force(ledger, sorted(kept), others)
     take_backs = sorted(
         (
-            TakeBack(charge=row, of=key, reason=RESPONSE, kept=kept[key], taken_before=before)
+            TakeBack(charge=row, of=key, reason=RESPONSE, kept=kept[key], sign=-1, taken_before=before)
             for key, row, before in charges
         ),
         key=lambda each: (str(each.charge["timestamp"]), each.of),
@@ -156,15 +189,13 @@ def _rank(holder: Row) -> tuple[bool, bool, int, datetime, SpanKey]:
     return lacks_usage, lacks_cost, int(str(holder["gaps"])), _instant(holder, "timestamp"), _of(holder)
 
 
-def _copy(row: Row) -> TakeBack:
-    return TakeBack(charge=row, of=_key(row), reason=COPY, kept=_key(row), taken_before=int(str(row["taken_before"])))
-
-
 def _in_force(
-    ledger: Answers, keys: Sequence[SpanKey], copies: Sequence[TakeBack]
+    ledger: Answers, keys: Sequence[SpanKey], others: Sequence[TakeBack]
 ) -> Iterator[tuple[SpanKey, Row, int]]:
     """Give the charges that still count under some rows, each with how often the same was taken back."""
-    gone = Counter((each.of, content(each.charge)) for each in copies)
+    gone: Counter[tuple[SpanKey, tuple[object, ...]]] = Counter()
+    for each in others:
+        gone[each.of, content(each.charge)] -= each.sign
     for start in range(0, len(keys), _KEYS_AT_ONCE):
         some = keys[start : start + _KEYS_AT_ONCE]
         parameters = {"trace_ids": [key[0] for key in some], "span_ids": [key[1] for key in some]}
@@ -178,7 +209,7 @@ def _in_force(
             taken[known] += row["sign"] == -1
         for known, charge in charges.items():
             for number in range(counts[known] - gone[known]):
-                yield known[0], charge, taken[known] + gone[known] + number
+                yield known[0], charge, taken[known] + max(0, gone[known]) + number
 
 
 def _key(row: Row) -> SpanKey:

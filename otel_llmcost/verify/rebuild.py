@@ -47,6 +47,7 @@ def rebuild_rollup(
         raise ReportError(f"{rollup!r} is no rollup: there are {', '.join(ROLLUPS)}")
     if not re.fullmatch(r"[0-9]{6}", month):
         raise ReportError(f"{month!r} is not a month: write it as 202610")
+    ledger.refuse_on_cluster(f"build {rollup} anew")
     settings, days = settings or Settings.from_env(), days_of(month)
     for _ in range(_TRIES):
         settle(ledger, month, settings)

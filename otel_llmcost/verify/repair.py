@@ -8,7 +8,7 @@ what they add while a month is built anew is looked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, cast
@@ -19,7 +19,15 @@ from otel_llmcost.ledger.connection import read_sql
 from otel_llmcost.reports.money import exact_usd
 from otel_llmcost.reports.period import Period
 from otel_llmcost.settings import Settings
-from otel_llmcost.verify.duplicates import COPY, Duplicates, TakeBack, find_copies, find_shared_responses
+from otel_llmcost.verify.duplicates import (
+    COPY,
+    CORRECTION,
+    Duplicates,
+    TakeBack,
+    find_copies,
+    find_corrections,
+    find_shared_responses,
+)
 from otel_llmcost.verify.rebuild import rebuild_rollup
 from otel_llmcost.verify.rollups import ROLLUPS, RollupMonth, compare
 from otel_llmcost.verify.takeback import take_back
@@ -36,6 +44,7 @@ class Plan:
 
     period: Period
     copies: Duplicates
+    corrections: Duplicates
     responses: Duplicates
     differing: tuple[RollupMonth, ...]
     """Months of rollups that are not what their rows say."""
@@ -49,12 +58,14 @@ class Plan:
         return sorted(wanted, key=lambda each: (each[1], list(ROLLUPS).index(each[0])))
 
     def __bool__(self) -> bool:
-        return bool(self.copies.charges or self.responses.charges or self.differing or self.marked)
+        twice = self.copies.charges + self.corrections.charges + self.responses.charges
+        return bool(twice or self.differing or self.marked)
 
 
 def plan(ledger: Ledger, period: Period = EVER, *, pause_seconds: float = 1.0) -> Plan:
     """Look for everything in `period` that a repair can put right. Raises `LedgerError`."""
     copies = find_copies(ledger, period, limit=_AT_ONCE)
+    corrections = find_corrections(ledger, period, limit=_AT_ONCE)
     months = {"first": f"{period.since:%Y%m}", "last": f"{period.last:%Y%m}"}
     marked: dict[str, datetime] = {}
     for row in ledger.query("verify_marks", months):
@@ -63,7 +74,8 @@ def plan(ledger: Ledger, period: Period = EVER, *, pause_seconds: float = 1.0) -
     return Plan(
         period=period,
         copies=copies,
-        responses=find_shared_responses(ledger, period, copies.take_backs),
+        corrections=corrections,
+        responses=find_shared_responses(ledger, period, [*copies.take_backs, *corrections.take_backs]),
         differing=tuple(each for each in compare(ledger, period, pause_seconds=pause_seconds) if not each.agrees),
         marked=marked,
     )
@@ -71,7 +83,7 @@ def plan(ledger: Ledger, period: Period = EVER, *, pause_seconds: float = 1.0) -
 
 def steps(planned: Plan) -> Iterator[str]:
     """Say in a line each what the repair does, with the money."""
-    for found in (planned.copies, planned.responses):
+    for found in (planned.copies, planned.corrections, planned.responses):
         for each in found.take_backs:
             yield f"take back {_charge(each)}"
         if (more := found.charges - len(found.take_backs)) > 0:
@@ -87,21 +99,14 @@ def carry_out(
     ledger: Ledger, planned: Plan, *, settings: Settings | None = None, pause_seconds: float = 1.0
 ) -> Iterator[str]:
     """Do what was planned, step by step, saying each when it is done. Raises `LedgerError`; then run it again."""
-    copies = planned.copies
-    while copies.take_backs:
-        take_back(ledger, copies.take_backs)
-        yield f"taken back: {len(copies.take_backs):,} copies of rows"
-        before, copies = copies.charges, find_copies(ledger, planned.period, limit=_AT_ONCE)
-        if copies.charges >= before:
-            raise LedgerError(
-                f"copies of rows that were taken back are still found: {copies.charges}. A replica may lag behind, or a "
-                "journal is being replayed: run this again"
-            )
-    if planned.responses.charges or planned.copies.charges > len(planned.copies.take_backs):
-        responses = find_shared_responses(ledger, planned.period)
-        if responses.take_backs:
-            take_back(ledger, responses.take_backs)
-            yield f"taken back: {responses.charges:,} charges for responses that another row charges"
+    yield from _take_all_back(ledger, planned.period, planned.copies, find_copies, "copies of rows")
+    yield from _take_all_back(ledger, planned.period, planned.corrections, find_corrections, "corrections")
+    responses = planned.responses
+    if any(each.charges > len(each.take_backs) for each in (planned.copies, planned.corrections)):
+        responses = find_shared_responses(ledger, planned.period)  # planned without what was too much to list
+    if responses.take_backs:
+        take_back(ledger, responses.take_backs)
+        yield f"taken back: {responses.charges:,} charges for responses that another row charges"
     for rollup, month in planned.rebuilds():
         rebuild_rollup(ledger, rollup, month, settings=settings, pause_seconds=pause_seconds)
         yield f"built anew: {rollup} of {month}"
@@ -111,10 +116,25 @@ def carry_out(
         yield f"no longer marked: {month}"
 
 
+def _take_all_back(
+    ledger: Ledger, period: Period, found: Duplicates, find: Callable[..., Duplicates], what: str
+) -> Iterator[str]:
+    while found.take_backs:
+        take_back(ledger, found.take_backs)
+        yield f"taken back: {len(found.take_backs):,} {what}"
+        before, found = found.charges, find(ledger, period, limit=_AT_ONCE)
+        if found.charges >= before:
+            raise LedgerError(
+                f"{what} that were taken back are still found: {found.charges}. A replica may lag behind, or a journal is "
+                "being replayed: run this again"
+            )
+
+
 def _charge(each: TakeBack) -> str:
     charge = each.charge
     cost = "cost not known" if each.cost_usd is None else f"${exact_usd(each.cost_usd)}"
-    why = "a second row of one span" if each.reason == COPY else f"its response is charged by {' '.join(each.kept)}"
+    reasons = {COPY: "a second row of one span", CORRECTION: "a correction that was stored again"}
+    why = reasons.get(each.reason, f"its response is charged by {' '.join(each.kept)}")
     return (
         f"{cost} of {charge['timestamp']:%Y-%m-%d %H:%M:%S} UTC, team {charge['team']}, customer {charge['customer_id']}, "
         f"service {charge['service_name']}, {charge['model']}, span {charge['trace_id']} {charge['span_id']}: {why}"

@@ -1,5 +1,5 @@
 """
-Charges taken back: rows of `llm_adjustments` with sign -1, each under the dimensions and instant of what it takes back.
+Charges taken back: rows of `llm_adjustments` with the opposite sign, each under the dimensions and instant of what it takes back.
 
 What is sent is made of the charges, and of how often the same were taken back before; so are its batch and token. The
 same take-backs sent again, by whoever, are stored once, and once stored they are not found again.
@@ -48,7 +48,7 @@ def _insert(ledger: Ledger, charges: Sequence[TakeBack]) -> None:
 def _row(taken: TakeBack) -> dict[str, object]:
     return {
         **dict(_columns(taken.charge)),
-        "sign": -1,
+        "sign": taken.sign,
         "of_trace_id": taken.of[0],
         "of_span_id": taken.of[1],
         "adjustment_reason": taken.reason,

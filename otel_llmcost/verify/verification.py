@@ -15,7 +15,13 @@ from otel_llmcost.reports.money import exact_usd, sum_usd, usd
 from otel_llmcost.reports.period import Period
 from otel_llmcost.verify import surroundings
 from otel_llmcost.verify.checks import APPLY, Check
-from otel_llmcost.verify.duplicates import Duplicates, TakeBack, find_copies, find_shared_responses
+from otel_llmcost.verify.duplicates import (
+    Duplicates,
+    TakeBack,
+    find_copies,
+    find_corrections,
+    find_shared_responses,
+)
 from otel_llmcost.verify.rollups import RollupMonth, compare
 
 __all__ = ["EVER", "Verification", "excess_text", "verify"]
@@ -68,7 +74,9 @@ def _bill_checks(ledger: Answers, period: Period, pause_seconds: float) -> Itera
     yield from rollup_checks(compare(ledger, period, pause_seconds=pause_seconds))
     copies = find_copies(ledger, period, limit=_LOOKED_AT)
     yield _duplicates(copies, "copies", "rows of llm_requests whose span has another row")
-    responses = find_shared_responses(ledger, period, copies.take_backs)
+    corrections = find_corrections(ledger, period, limit=_LOOKED_AT)
+    yield _duplicates(corrections, "corrections", "adjustments whose whole batch is there again")
+    responses = find_shared_responses(ledger, period, [*copies.take_backs, *corrections.take_backs])
     yield _duplicates(responses, "responses", "charges for a response that another row charges too")
     yield surroundings.mark_check(ledger, period)
     yield surroundings.status_check(ledger, period)

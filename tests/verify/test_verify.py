@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otel_llmcost.ledger import Ledger, connect, migrations
+from otel_llmcost.ledger.row import adjustment_row
 from otel_llmcost.model import PICO, Priced, Request, Unpriced, picousd_text
 from otel_llmcost.verify import EVER, ROLLUPS, Check, carry_out, compare, days_of, plan, steps, verify
-from tests.ledger.samples import START_NS, a_request, adjust, adjusted, ask, priced, store
+from tests.ledger.samples import START_NS, a_request, adjust, adjusted, ask, priced, segment, store
 from tests.verify.conftest import by_month, charges, run
 
 BILL = "SELECT toString(sum(sign)), toString(sum(sign * ifNull(cost_usd, 0))) FROM llm_charges"
@@ -45,7 +46,7 @@ def test_a_ledger_that_is_in_order(ledger: Ledger) -> None:
 
     assert [check.what for check in found.checks if check.state == "problem"] == []
     assert {check.name for check in found.checks} == {
-        "schema", "rollups", "copies", "responses", "marks", "statuses", "rates", "clocks", "batches",
+        "schema", "rollups", "copies", "corrections", "responses", "marks", "statuses", "rates", "clocks", "batches",
     }  # fmt: skip
     assert (repaired(ledger), bool(plan(ledger, pause_seconds=0))) == ([], False)
 
@@ -88,6 +89,29 @@ def test_a_journal_that_was_replayed(ledger: Ledger) -> None:
     store(ledger, again[:2], "restored once more, after the repair")
     repaired(ledger)
     assert (problems(ledger), ask(ledger, BILL)) == ({}, before)
+
+
+def test_corrections_that_were_replayed(ledger: Ledger) -> None:
+    """
+    Fault 49: a restored journal that held corrections as well, sent again with its rows, leaves the bill as it was.
+    """
+    row, better = a_request(350, price=priced(11)), a_request(351, price=priced(17))
+    flips = [adjusted(row, -1, of=row), adjusted(better, 1, of=row)]
+    store(ledger, [row], "row")
+    moves = [*flips, *(replace(each, sign=-each.sign) for each in flips), *flips]
+    batch = segment(map(adjustment_row, moves), "moved, back, and moved again")
+    ledger.insert("llm_adjustments", batch, token="first")
+    before = ask(ledger, BILL)
+    assert problems(ledger) == {}
+    for again in ("once", "twice"):
+        store(ledger, [row], f"row {again}")
+        ledger.insert("llm_adjustments", batch, token=again)
+        found = problems(ledger)
+
+        assert sorted(found) == ["copies", "corrections"]
+        assert found["corrections"].figures[0] == {"charges": 6, "cost_usd": "0.000000000006"}
+        repaired(ledger)
+        assert (problems(ledger), ask(ledger, BILL), repaired(ledger)) == ({}, before, [])
 
 
 def test_the_better_copy_stays(ledger: Ledger) -> None:

@@ -7,6 +7,7 @@ Everything that this package raises on purpose; each message says what is wrong 
   - ReportError            a report was asked for something that does not exist (lists what does)
   - JournalError           the journal cannot be used
     + JournalFull          its size cap is reached; the newest rows are refused and counted
+    + JournalUnusable      its folder cannot be used; rows wait in memory, within bounds
   - LedgerError            the ledger refused
     + LedgerUnavailable    worth retrying: it did not answer, or not as ClickHouse does
     + LedgerBusy           another process owns the embedded ledger and does not serve it (names its pid)
@@ -24,6 +25,7 @@ from __future__ import annotations
 __all__ = [
     "JournalError",
     "JournalFull",
+    "JournalUnusable",
     "LLMCostError",
     "LedgerBusy",
     "LedgerDenied",
@@ -61,6 +63,10 @@ class JournalError(LLMCostError):
 
 class JournalFull(JournalError):
     """The journal reached its size cap: the row was refused and counted."""
+
+
+class JournalUnusable(JournalError):
+    """The journal's folder cannot be used, for a while or for ever."""
 
 
 class LedgerError(LLMCostError):

@@ -62,8 +62,8 @@ class ClickHouseSpanExporter(SpanExporter):
         pricer: for spans that nobody priced yet; default: published prices, then the settings' rate cards.
 
     Raises:
-        SettingsError: the DSN or a setting is wrong.
-        JournalError: the journal's folder cannot be used.
+        SettingsError: the DSN or a setting is wrong, the embedded ledger's folder cannot be used, or the journal would be
+            on a network file system. A journal folder that cannot be used is no error: rows wait in memory, within bounds.
     """
 
     def __init__(
@@ -99,6 +99,7 @@ class ClickHouseSpanExporter(SpanExporter):
                 directory=self.journal_dir,
                 fingerprint=self.fingerprint,
                 on_shipped=metrics.add_shipped if metrics is not None else None,
+                standby=self._journal.standby,
             )
         self._maintenance = Maintenance(self._journal, self._shipper.wake if self._shipper else None)
         self._ancestry = Ancestry()
@@ -221,10 +222,10 @@ class ClickHouseSpanExporter(SpanExporter):
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Seal and sync the journal and, if this process ships, ship it. True when all of that happened in time."""
         deadline = time.monotonic() + timeout_millis / 1000
-        self._journal.flush()
+        is_durable = self._maintenance.flush(timeout_millis / 1000)
         if self._shipper is None:
-            return True
-        return self._shipper.flush(max(0.0, deadline - time.monotonic()))
+            return is_durable and not self._journal.standby.rows
+        return self._shipper.flush(max(0.0, deadline - time.monotonic())) and is_durable
 
     def shutdown(self) -> None:
         """Seal the journal, ship what a server takes and stop the threads, in 2 seconds; the rest waits on disk."""
@@ -232,13 +233,13 @@ class ClickHouseSpanExporter(SpanExporter):
             return
         self.closed = True
         deadline = time.monotonic() + _EXIT_S
-        self._maintenance.stop(_EXIT_S / 2)
         has_news = not self._journal.is_sealed
-        self._journal.close()
+        self._maintenance.close(_EXIT_S / 2)
         if self._shipper is not None:
             if has_news:
                 self._shipper.start()  # a program that lives for a second only would never ship otherwise
             self._shipper.stop(max(0.0, deadline - time.monotonic()))
+        self._journal.standby.give_up()
 
     def restart(self) -> None:
         """Start afresh in a forked child: it has none of its parent's spans, threads or segments."""

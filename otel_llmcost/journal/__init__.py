@@ -10,14 +10,17 @@ from otel_llmcost.journal.folder import Backlog, Name, backlog, segment_names
 from otel_llmcost.journal.leftovers import Leftovers, leftovers
 from otel_llmcost.journal.merging import merge_small
 from otel_llmcost.journal.segment import Segment
+from otel_llmcost.journal.standby import KeptBatch, Standby
 from otel_llmcost.journal.writer import Journal
 
 __all__ = [
     "Backlog",
     "Journal",
+    "KeptBatch",
     "Leftovers",
     "Name",
     "Segment",
+    "Standby",
     "adopt",
     "backlog",
     "leftovers",

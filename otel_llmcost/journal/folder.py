@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from otel_llmcost.counters import COUNTERS
-from otel_llmcost.errors import JournalError
+from otel_llmcost.errors import JournalUnusable
 from otel_llmcost.journal.locks import HeldFile, open_locked
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "sync_folder",
     "write_all",
     "write_record",
+    "write_segment",
 ]
 
 _NAME: Final = re.compile(
@@ -113,24 +114,24 @@ def prepare(directory: Path) -> None:
     """
     Make the folder and the one that it is in (0700) if they are missing.
 
-    Raises `JournalError` if others could read or write our rows.
+    Raises `JournalUnusable` if it cannot be, or if others could read or write our rows.
     """
     try:
         directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory.mkdir(mode=0o700, exist_ok=True)
         status = directory.stat()
     except OSError as error:
-        raise JournalError(
+        raise JournalUnusable(
             f"the journal folder {str(directory)!r} cannot be used ({error.strerror}): "
             "set OTEL_LLMCOST_JOURNAL_DIR to a folder that this user can write"
         ) from error
     if status.st_uid != os.geteuid():
-        raise JournalError(
+        raise JournalUnusable(
             f"the journal folder {str(directory)!r} belongs to user {status.st_uid}, we are user {os.geteuid()}: "
             "run as that user, or set OTEL_LLMCOST_JOURNAL_DIR"
         )
     if status.st_mode & 0o077:
-        raise JournalError(f"the journal folder {str(directory)!r} is open to other users: chmod 700 it")
+        raise JournalUnusable(f"the journal folder {str(directory)!r} is open to other users: chmod 700 it")
 
 
 def create(path: Path) -> HeldFile | None:
@@ -154,6 +155,29 @@ def write_all(descriptor: int, data: bytes) -> None:
     while view:
         view = view[os.write(descriptor, view) :]
     os.fsync(descriptor)
+
+
+def write_segment(directory: Path, name: Name, data: bytes, *, replaces: bool = False) -> None:
+    """
+    Write a complete segment, all of it or nothing, durably but for its name, and let others have it.
+
+    `replaces` puts it in the place of this batch's `open` file first, in one step, so that the two are never both there.
+    """
+    path = directory / str(name.to("merging"))  # what nobody takes for a segment
+    file = create(path)
+    if file is None:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    try:
+        write_all(file.descriptor, data)
+        if replaces:
+            path = path.rename(directory / str(name.to("open")))
+        path.rename(directory / str(name))
+    except OSError:
+        if path.suffix == ".merging":  # else it is complete, and in the place of the old one
+            path.unlink(missing_ok=True)
+        raise
+    finally:
+        file.let_go()
 
 
 def sync_folder(directory: Path) -> None:

@@ -20,6 +20,7 @@ __all__ = [
     "MAX_HEADER_BYTES",
     "MAX_ROW_BYTES",
     "MAX_SEGMENT_BYTES",
+    "ROW_OVERHEAD_BYTES",
     "Header",
     "Rows",
     "frame",
@@ -39,6 +40,8 @@ _MAGIC: Final = "otel-llmcost journal"
 MAX_HEADER_BYTES: Final = 4096
 _ROW_START: Final = b'{"batch_id":"'
 _PREFIX_BYTES: Final = len(_ROW_START) + 36 + len(b'",')
+ROW_OVERHEAD_BYTES: Final = HEAD.size + _PREFIX_BYTES
+"""What a record has beyond the row that was appended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """
 The one thread that syncs and seals a journal: it starts with the first row and sleeps while nothing is written.
 
-Limits: a daemon thread; what it did not seal at exit is an orphan, which the next process of the same ledger adopts.
+All waiting for the disk is done there, so that whoever asks for a flush waits as long as it wants to, and no longer. Limits:
+a daemon thread; what it did not seal at exit is an orphan, which the next process of the same ledger adopts.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from queue import Empty, SimpleQueue
 from typing import Final
 
 from otel_llmcost.errors import JournalError
@@ -20,6 +22,15 @@ __all__ = ["Maintenance"]
 
 _PERIOD_S: Final = 1.0
 _logger = logging.getLogger("otel_llmcost")
+
+
+class _Flush:
+    """Someone waits until the journal is flushed, or closed."""
+
+    def __init__(self, *, closes: bool) -> None:
+        self.closes = closes
+        self.done = threading.Event()
+        self.succeeded = False
 
 
 class Maintenance:
@@ -40,23 +51,29 @@ class Maintenance:
     def restart(self) -> None:
         """Begin with no thread: at construction, and in a forked child."""
         self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._written = threading.Event()
+        self._starting = threading.RLock()
+        self._is_closed = False
+        self._is_awake = False
+        self._calls: SimpleQueue[_Flush | None] = SimpleQueue()
+        """What the thread is to do: flush, or None for a round in a second. A signal may interrupt its `put` and put too."""
 
     def wake(self) -> None:
         """Say that a row was written. Costs two attribute reads while the thread is awake."""
-        if not self._written.is_set():
-            self._written.set()
+        if not self._is_awake:
+            self._is_awake = True
+            self._calls.put(None)
         if self._thread is None:
             self._start()
 
-    def stop(self, timeout_seconds: float) -> None:
-        """End the thread, or leave it behind after `timeout_seconds`: it is a daemon."""
-        self._stop.set()
-        self._written.set()
-        if self._thread is not None:
-            self._thread.join(timeout_seconds)
+    def flush(self, timeout_seconds: float) -> bool:
+        """Make every row so far durable and ready to ship; True if all of that was done in time."""
+        return self._ask(_Flush(closes=False), timeout_seconds)
+
+    def close(self, timeout_seconds: float) -> bool:
+        """Close the journal and end the thread; True if all rows were sealed in time. A thread that hangs is left behind."""
+        done = self._ask(_Flush(closes=True), timeout_seconds)
+        self._is_closed = True
+        return done
 
     def complain(self, error: JournalError) -> None:
         """Log an error of the journal, once for each message."""
@@ -64,9 +81,20 @@ class Maintenance:
             self._said.add(str(error))
             _logger.error("%s", error)
 
+    def _ask(self, call: _Flush, timeout_seconds: float) -> bool:
+        if self._is_closed:
+            return self._journal.is_sealed
+        if not self._journal.is_sealed:
+            self._start()
+        if self._thread is None:  # nothing to wait for; or no thread can be had, as in an interpreter that ends
+            self._serve(call)
+        else:
+            self._calls.put(call)
+        return call.done.wait(timeout_seconds) and call.succeeded
+
     def _start(self) -> None:
-        with self._lock:
-            if self._thread is None and not self._stop.is_set():
+        with self._starting:
+            if self._thread is None and not self._is_closed:
                 thread = threading.Thread(target=self._run, name="otel-llmcost-journal", daemon=True)
                 try:
                     thread.start()
@@ -75,14 +103,24 @@ class Maintenance:
                 self._thread = thread
 
     def _run(self) -> None:
-        while not self._stop.is_set():
-            self._written.wait()
-            if self._stop.wait(_PERIOD_S):
-                return
-            self._written.clear()  # before the round: a row written during it is the next round's
-            self._maintain()
+        while True:
+            call = self._calls.get() or self._pause()
+            self._is_awake = False  # before the round: a row written during it is the next round's
+            if call is None:
+                self._maintain()
+            else:
+                self._serve(call)
+                if call.closes:
+                    return
             if not self._journal.is_sealed:
-                self._written.set()
+                self._is_awake = True
+                self._calls.put(None)
+
+    def _pause(self) -> _Flush | None:
+        try:
+            return self._calls.get(timeout=_PERIOD_S)
+        except Empty:
+            return None
 
     @fenced("maintain", otherwise=None)
     def _maintain(self) -> None:
@@ -90,6 +128,18 @@ class Maintenance:
             self._journal.maintain(time.time())
         except JournalError as error:
             self.complain(error)
-            return
         if self._after is not None:
             self._after()
+
+    @fenced("maintain", otherwise=None)
+    def _serve(self, call: _Flush) -> None:
+        try:
+            if call.closes:
+                self._journal.close()
+            else:
+                self._journal.flush()
+            call.succeeded = True
+        except JournalError as error:
+            self.complain(error)
+        finally:
+            call.done.set()

@@ -1,19 +1,19 @@
 """
-A segment while this process writes it: made, synced, sealed, and saved if its file is deleted under us.
+A segment while this process writes it: made, synced, sealed, and saved if its file is deleted or fails under us.
 
 Owns one descriptor; knows nothing of tables, caps or threads. Sealing renames `open` to `sealed` after an fsync and
-then lets go of the lock: from there on any process may ship the segment.
+then lets go of the lock: from there on any process may ship the segment. After an fsync that failed, the kernel may hold
+pages for written that are not, and a second one proves nothing: the rows are written once more, into another file.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from pathlib import Path
 
 from otel_llmcost.counters import COUNTERS
-from otel_llmcost.journal.folder import Name, create, prepare, write_all, write_record
+from otel_llmcost.journal.folder import Name, create, prepare, write_record, write_segment
 from otel_llmcost.journal.frames import Header, row_prefix
 from otel_llmcost.journal.locks import HeldFile
 
@@ -23,7 +23,18 @@ __all__ = ["OpenSegment"]
 class OpenSegment:
     """A segment that this process is writing. Its methods raise `OSError`."""
 
-    __slots__ = ("descriptor", "file", "header_bytes", "name", "opened", "prefix", "rows", "size", "synced")
+    __slots__ = (
+        "descriptor",
+        "file",
+        "header_bytes",
+        "is_doubtful",
+        "name",
+        "opened",
+        "prefix",
+        "rows",
+        "size",
+        "synced",
+    )
 
     def __init__(self, name: Name, file: HeldFile, header_bytes: int) -> None:
         self.name = name
@@ -36,6 +47,8 @@ class OpenSegment:
         self.rows = 0
         self.size = header_bytes
         self.synced = 0
+        self.is_doubtful = False
+        """True once an fsync has failed: what the file holds on the disk is not known."""
 
     @classmethod
     def create(cls, directory: Path, header: Header) -> OpenSegment | None:
@@ -55,12 +68,12 @@ class OpenSegment:
         return cls(name, file, len(first))
 
     def sync(self, directory: Path) -> bool:
-        """Make the rows so far durable, if there are new ones; False if the file is not where it should be."""
-        if not self.file.is_at(directory / str(self.name)):
+        """Make the rows so far durable, if there are new ones; False if only sealing can: the file is gone, or failed."""
+        if self.is_doubtful or not self.file.is_at(directory / str(self.name)):
             return False
         size = os.fstat(self.descriptor).st_size
         if size != self.synced:
-            os.fsync(self.descriptor)
+            self._fsync()
             self.synced = size
         return True
 
@@ -70,27 +83,23 @@ class OpenSegment:
         size = os.fstat(self.descriptor).st_size
         if size == self.header_bytes:
             path.unlink(missing_ok=True)
-        elif self.file.is_at(path):
-            os.fsync(self.descriptor)
+        elif not self.is_doubtful and self.file.is_at(path):
+            self._fsync()
             path.rename(path.with_name(str(self.name.to("sealed"))))
         else:
             self._write_again(directory, size)
         self.file.let_go()
         return size > self.header_bytes
 
-    def _write_again(self, directory: Path, size: int) -> None:
-        """Save the rows of a segment whose file, or whole folder, was deleted while we held it open."""
-        prepare(directory)
-        path = directory / str(self.name)
-        file = create(path)
-        if file is None:
-            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    def _fsync(self) -> None:
         try:
-            write_all(file.descriptor, os.pread(self.descriptor, size, 0))
-            path.rename(path.with_name(str(self.name.to("sealed"))))
+            os.fsync(self.descriptor)
         except OSError:
-            path.unlink(missing_ok=True)  # a part of it must not be shipped: the whole is tried again
+            self.is_doubtful = True
             raise
-        finally:
-            file.let_go()
+
+    def _write_again(self, directory: Path, size: int) -> None:
+        """Save the rows of a segment whose file, or whole folder, was deleted while we held it open, or may be damaged."""
+        prepare(directory)
+        write_segment(directory, self.name.to("sealed"), os.pread(self.descriptor, size, 0), replaces=True)
         COUNTERS.add("journal.rescued")

@@ -4,7 +4,8 @@ The writing side: `Journal` appends rows to this process's own segments, one ope
 When `append` returns, the row is in the kernel and survives kill -9; power loss costs at most what came since the last
 `maintain`. A caller's thread does one write under one lock, never an fsync; `maintain`, called about once a second by
 one thread, makes rows durable and seals. The lock on an open segment's file is what keeps others from adopting it; it
-ends with the process. Limits: one process per object (a forked child begins its own segments), Linux and macOS.
+ends with the process. While the folder cannot be used, rows wait in memory, within bounds (`standby`). Limits: one
+process per object (a forked child begins its own segments), Linux and macOS.
 """
 
 from __future__ import annotations
@@ -20,10 +21,19 @@ from typing import Final, NoReturn
 from zlib import crc32
 
 from otel_llmcost.counters import COUNTERS
-from otel_llmcost.errors import JournalError, JournalFull
+from otel_llmcost.errors import JournalError, JournalFull, JournalUnusable
+from otel_llmcost.journal.filesystems import refuse_network
 from otel_llmcost.journal.folder import Name, folder_bytes, prepare, sync_folder
-from otel_llmcost.journal.frames import FORMAT_VERSION, HEAD, MAX_ROW_BYTES, MAX_SEGMENT_BYTES, Header
+from otel_llmcost.journal.frames import (
+    FORMAT_VERSION,
+    HEAD,
+    MAX_ROW_BYTES,
+    MAX_SEGMENT_BYTES,
+    ROW_OVERHEAD_BYTES,
+    Header,
+)
 from otel_llmcost.journal.sealing import OpenSegment
+from otel_llmcost.journal.standby import Standby, unusable
 
 __all__ = ["Journal"]
 
@@ -42,7 +52,7 @@ class Journal:
     At `max_bytes` the newest rows are refused; that is the whole folder, and what other processes write into it is seen
     within 10 seconds. A segment is sealed at `seal_rows` rows or `seal_seconds` after its first row. Counts
     `journal.refused` (size), `journal.disk_full` and `journal.failed`: rows that are lost unless the caller keeps them,
-    each with the error it raised.
+    each with the error it raised. Raises `SettingsError` if the folder is on a network file system.
     """
 
     def __init__(
@@ -54,7 +64,9 @@ class Journal:
         seal_rows: int = 65_536,
         seal_seconds: float = 10.0,
     ) -> None:
-        prepare(directory)
+        refuse_network(directory)
+        self.standby = Standby(directory, ledger)
+        """What is in memory because the folder cannot be used."""
         self._directory = directory
         self._ledger = ledger
         self._max_bytes = max_bytes
@@ -68,44 +80,47 @@ class Journal:
         self._measured = 0.0
         self._wants_room = False
         self._make_locks()
-        self._measure()
+        self._look_at_folder()
         _JOURNALS.add(self)
         weakref.finalize(self, _close_all, self._open, self._full).atexit = False
 
     @property
     def is_sealed(self) -> bool:
         """True while no row waits to be sealed: maintenance may sleep."""
-        return not self._open and not self._full
+        return not self._open and not self._full and not self.standby.rows
 
     def append(self, table: str, month: str, *rows: bytes) -> None:
         """
         Write rows, all of them or none: each a JSON object on one line, without `batch_id`. When this returns, they
-        survive kill -9.
+        survive kill -9, or, if the folder cannot be used, are in memory.
 
-        Raises `JournalFull` at the size cap or on a full disk, `JournalError` if the folder cannot be written or the
-        journal is closed; the rows are then not in the journal, and counted as one.
+        Raises `JournalFull` at the size cap, on a full disk or at the bounds of memory, `JournalError` if the journal is
+        closed; the rows are then not in the journal, and counted.
         """
-        with self._lock:
-            segment = self._open.get((table, month)) or self._begin(table, month)
-            if len(rows) == 1:  # nearly always: the list and the join of the other branch cost 0.3 us
-                record = _record(segment.prefix, rows[0])
-            else:
-                record = b"".join([_record(segment.prefix, row) for row in rows])
-            size = len(record)
-            if size > MAX_ROW_BYTES or self._written + size > self._limit:
-                self._check_room(size)
-            rows_before = segment.rows
-            try:
-                written = os.write(segment.descriptor, record)
-            except OSError as error:
-                self._fail(segment, error)
-            if written != size:
-                self._cut(segment, rows_before, written)
-            segment.rows += len(rows)
-            segment.size += size
-            self._written += size
-            if segment.rows >= self._seal_rows or segment.size >= _SEAL_BYTES:
-                self._retire(segment)
+        try:
+            with self._lock:
+                segment = self._open.get((table, month)) or self._begin(table, month)
+                if len(rows) == 1:  # nearly always: the list and the join of the other branch cost 0.3 us
+                    record = _record(segment.prefix, rows[0])
+                else:
+                    record = b"".join([_record(segment.prefix, row) for row in rows])
+                size = len(record)
+                if size > MAX_ROW_BYTES or self._written + size > self._limit:
+                    self._check_room(size)
+                rows_before = segment.rows
+                try:
+                    written = os.write(segment.descriptor, record)
+                except OSError as error:
+                    self._fail(segment, error)
+                if written != size:
+                    self._cut(segment, rows_before, written)
+                segment.rows += len(rows)
+                segment.size += size
+                self._written += size
+                if segment.rows >= self._seal_rows or segment.size >= _SEAL_BYTES:
+                    self._retire(segment)
+        except JournalUnusable as error:
+            self._stand_in(str(error), table, month, rows)
 
     def maintain(self, now: float | None = None) -> int:
         """
@@ -123,19 +138,25 @@ class Journal:
                 unsealed = [*self._open.values()]
             failures = [self._sync(segment) for segment in unsealed]
             sealed = self._seal_full(failures)
+            self.standby.write_out()
             if self._wants_room or self._is_measure_due():
-                self._measure()
+                self._look_at_folder()
         self._tell(failures)
         return sealed
 
     def flush(self) -> int:
-        """Make every row durable and ready to ship now. Gives the number of segments sealed; raises as `maintain`."""
+        """
+        Make every row durable and ready to ship now. Gives the number of segments sealed; raises as `maintain`.
+
+        Rows that cannot leave memory stay there: `standby.rows` tells how many.
+        """
         with self._maintenance:
             with self._lock:
                 for segment in [*self._open.values()]:
                     self._retire(segment)
             failures: list[OSError | None] = []
             sealed = self._seal_full(failures)
+            self.standby.write_out()
         self._tell(failures)
         return sealed
 
@@ -156,6 +177,8 @@ class Journal:
     def _begin(self, table: str, month: str) -> OpenSegment:
         try:
             segment = self._create(table, month)
+        except JournalUnusable:
+            raise
         except JournalError:
             COUNTERS.add("journal.failed")
             raise
@@ -170,6 +193,8 @@ class Journal:
             raise JournalError("the journal is closed: it was shut down with its exporter")
         if not Name.is_possible(table, month):
             raise JournalError(f"table {table!r} and month {month!r} cannot name a segment")
+        if self.standby.reason is not None:  # maintenance finds out when that is over
+            raise JournalUnusable(self.standby.reason)
         for _ in range(100):
             header = Header(
                 version=FORMAT_VERSION,
@@ -189,13 +214,18 @@ class Journal:
                 return segment
         raise JournalError(f"no segment can be made in {str(self._directory)!r}: something removes its new files")
 
+    def _stand_in(self, reason: str, table: str, month: str, rows: tuple[bytes, ...]) -> None:
+        """Keep rows in memory while the folder cannot be used."""
+        _check_size(max(map(len, rows)) + ROW_OVERHEAD_BYTES)
+        if self.standby.reason is None:
+            self.standby.begin(reason)
+        self.standby.keep(table, month, rows)
+
     def _check_room(self, size: int) -> None:
         """Refuse a row that does not fit, unless what was shipped meanwhile has made room for it."""
-        if size > MAX_ROW_BYTES:
-            COUNTERS.add("journal.refused")
-            raise JournalError(f"a row of {size} bytes is refused: at most {MAX_ROW_BYTES} fit a journal record")
+        _check_size(size)
         if self._is_measure_due():  # maintenance sleeps while nothing is written, so look here, at most this often
-            self._measure()
+            self._look_at_folder()
         if self._written + size <= self._limit:
             return
         COUNTERS.add("journal.refused")
@@ -206,14 +236,15 @@ class Journal:
         )
 
     def _fail(self, segment: OpenSegment | None, error: OSError) -> NoReturn:
-        where = f"the journal {str(self._directory)!r} cannot be written ({error.strerror})"
         if error.errno in _DISK_FULL:
             COUNTERS.add("journal.disk_full")
-            raise JournalFull(f"{where}: free space on its disk; rows are refused and counted until then") from error
-        COUNTERS.add("journal.failed")
+            raise JournalFull(
+                f"the journal {str(self._directory)!r} cannot be written ({error.strerror}): free space on its disk; rows "
+                "are refused and counted until then"
+            ) from error
         if segment:
             self._retire(segment)  # whatever is wrong with this file, the next row gets another one
-        raise JournalError(f"{where}: make it writable, or set OTEL_LLMCOST_JOURNAL_DIR") from error
+        raise JournalUnusable(unusable(self._directory, error)) from error
 
     def _cut(self, segment: OpenSegment, rows: int, written: int) -> NoReturn:
         """Take a half-written record back. Should that fail, reading skips it: no good row is at risk either way."""
@@ -237,6 +268,8 @@ class Journal:
                 with self._lock:
                     self._retire(segment)
         except OSError as error:
+            with self._lock:
+                self._retire(segment)  # sealing writes its rows into another file
             return error
         return None
 
@@ -261,11 +294,18 @@ class Journal:
     def _is_measure_due(self) -> bool:
         return not 0 <= time.time() - self._measured < _MEASURE_SECONDS
 
-    def _measure(self) -> None:
+    def _look_at_folder(self) -> None:
+        """Measure the folder for the size cap; one that cannot be used is stood in for."""
         written = self._written
-        self._limit = self._max_bytes - folder_bytes(self._directory) + written
-        self._measured = time.time()
-        self._wants_room = False
+        try:
+            prepare(self._directory)
+            self._limit = self._max_bytes - folder_bytes(self._directory) + written
+            self._measured = time.time()
+            self._wants_room = False
+        except JournalUnusable as error:
+            self.standby.begin(str(error))
+        except OSError as error:
+            self.standby.begin(unusable(self._directory, error))
 
     def _tell(self, failures: list[OSError | None]) -> None:
         for error in failures:
@@ -281,11 +321,18 @@ class Journal:
         self._make_locks()
         self._open.clear()
         self._full.clear()
+        self.standby.forget()
 
 
 def _record(prefix: bytes, row: bytes) -> bytes:
     payload = prefix + row[1:] + b"\n"  # plain copies of a kilobyte: 0.2 us less than a join over a memoryview
     return _pack_head(len(payload), crc32(payload)) + payload
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_ROW_BYTES:
+        COUNTERS.add("journal.refused")
+        raise JournalError(f"a row of {size} bytes is refused: at most {MAX_ROW_BYTES} fit a journal record")
 
 
 def _close_all(open_segments: dict[tuple[str, str], OpenSegment], full: list[OpenSegment]) -> None:

@@ -23,7 +23,7 @@ from typing import Final, Protocol
 from otel_llmcost.counters import COUNTERS
 from otel_llmcost.errors import JournalError, LedgerDenied, LedgerError, LedgerRefused, LLMCostError, UnknownColumn
 from otel_llmcost.fence import fenced
-from otel_llmcost.journal import Name, Segment, adopt, merge_small, segment_names
+from otel_llmcost.journal import KeptBatch, Name, Segment, Standby, adopt, merge_small, segment_names
 from otel_llmcost.ledger.connection import ROLLED_UP
 
 __all__ = ["LOOKUP_SECONDS", "RowLedger", "Shipped", "ship_once"]
@@ -83,26 +83,33 @@ def ship_once(
     on_shipped: Callable[[str, bytes], None] | None = None,
     lookup_seconds: float = LOOKUP_SECONDS,
     merging: bool = False,
+    standby: Standby | None = None,
 ) -> Shipped:
     """
     Ship every segment of a journal's folder that is sealed or whose owner died; never raises what the ledger says.
 
     `progress` is told (segments looked at, segments seen at the start); `on_shipped` the table and the lines of JSON of
     every insert that the ledger acknowledged. A replicated ledger forgets tokens by time: `lookup_seconds` must be at
-    most half of its window. `merging` puts small segments into large ones first.
+    most half of its window. `merging` puts small segments into large ones first. `standby` has rows that are in no folder;
+    while its folder cannot be used they are all that is shipped.
     """
     round_ = _Round(ledger, directory, fingerprint, lookup_seconds, on_shipped)
     stopped: LLMCostError | None = None
     left = 0
     try:
         try:
-            if merging:
-                round_.merge()
-            round_.ship_all(progress)
-            round_.settle()
+            if standby is not None:
+                round_.ship_kept(standby)
+            if standby is None or standby.reason is None:
+                if merging:
+                    round_.merge()
+                round_.ship_all(progress)
+                round_.settle()
         except LLMCostError as error:
             stopped = error
-        left = sum(name.state != "open" for name in segment_names(directory))
+        left = standby.count if standby is not None else 0
+        if standby is None or standby.reason is None:
+            left += sum(name.state != "open" for name in segment_names(directory))
     except OSError as error:
         stopped = JournalError(f"the journal {str(directory)!r} cannot be read or written ({error.strerror})")
     return Shipped(
@@ -146,6 +153,13 @@ class _Round:
         except (OSError, JournalError):
             COUNTERS.add("shipper.merge_failed")
 
+    def ship_kept(self, standby: Standby) -> None:
+        """Try each batch that waits in memory once, oldest first; what is refused stays there."""
+        if standby.rows:
+            with standby.moving:
+                for batch in standby.batches():
+                    self._ship(batch)
+
     def ship_all(self, progress: Callable[[int, int], None] | None) -> None:
         """Try each segment once, oldest first; of a table that takes none of the first, only the newest."""
         names = segment_names(self._directory)
@@ -187,17 +201,17 @@ class _Round:
     def _may_be_taken(self, table: str) -> bool:
         return table in self._proven or self._refusals[table] < _REFUSALS
 
-    def _ship(self, segment: Segment) -> None:
+    def _ship(self, segment: Segment | KeptBatch) -> None:
         if self._may_be_forgotten(segment) and self._is_stored(segment):
             self._settle_found(segment)
         elif error := self._refusal(segment):
             self._refusals[segment.table] += 1
-            if isinstance(error, LedgerRefused):
+            if isinstance(error, LedgerRefused) and isinstance(segment, Segment):
                 self._doubtful.append((segment.path, error))
             else:
                 self.kept = error
 
-    def _may_be_forgotten(self, segment: Segment) -> bool:
+    def _may_be_forgotten(self, segment: Segment | KeptBatch) -> bool:
         """
         Tell whether an earlier try has a token that is no longer known, or no longer the hash of these bytes.
 
@@ -206,14 +220,14 @@ class _Round:
         tried = segment.first_tried
         return tried is not None and not (segment.is_whole and -1.0 <= time.time() - tried < self._lookup_seconds)
 
-    def _is_stored(self, segment: Segment) -> bool:
+    def _is_stored(self, segment: Segment | KeptBatch) -> bool:
         """
         Tell whether the table has the segment's rows. An insert stores all of them or none, so one batch would do; but
         a batch that came into the ledger another way must not speak for those that were merged with it.
         """
         return all(self._ledger.has_batch(segment.table, batch_id) for batch_id in segment.batch_ids)
 
-    def _settle_found(self, segment: Segment) -> None:
+    def _settle_found(self, segment: Segment | KeptBatch) -> None:
         """Remove what the table has already; a view may have failed behind it, which its token could have healed."""
         doubt = ""
         if segment.table in ROLLED_UP:
@@ -232,7 +246,7 @@ class _Round:
         self.found += segment.rows
         COUNTERS.add("shipper.found")
 
-    def _insert(self, segment: Segment) -> None:
+    def _insert(self, segment: Segment | KeptBatch) -> None:
         payload = segment.payload()
         segment.mark_tried(time.time())
         self._ledger.insert(segment.table, payload, token=hashlib.sha256(payload).hexdigest())
@@ -272,7 +286,7 @@ class _Round:
             for half, error in refused:  # after both: one that was taken proves that the other's rows are at fault
                 self._narrow(half, error)
 
-    def _refusal(self, segment: Segment) -> LedgerError | None:
+    def _refusal(self, segment: Segment | KeptBatch) -> LedgerError | None:
         """Insert; give the error that this segment's rows may have caused."""
         try:
             self._insert(segment)

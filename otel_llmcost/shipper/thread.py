@@ -23,7 +23,7 @@ from opentelemetry import context
 from otel_llmcost.counters import COUNTERS
 from otel_llmcost.errors import LedgerUnavailable, LLMCostError
 from otel_llmcost.fence import fenced
-from otel_llmcost.journal import segment_names
+from otel_llmcost.journal import Standby, segment_names
 from otel_llmcost.shipper.rounds import RowLedger, Shipped, ship_once
 
 __all__ = ["OpenLedger", "ShipperThread"]
@@ -50,7 +50,8 @@ class ShipperThread:
     The thread starts with the first `wake`, and again in a forked child. A ledger that does not answer is tried again
     after 0.5 to 60 seconds, or after what it asks for, one that refuses after 60; each failure is counted as
     `shipper.failed`, and each distinct message logged, again every 15 minutes while it lasts. `merging` puts small
-    segments into large ones first, which one shipper per node does, and `look_seconds` is how often it looks by itself.
+    segments into large ones first, which one shipper per node does, `look_seconds` is how often it looks by itself, and
+    `standby` has rows of this process that are not in the folder.
     """
 
     _thread: threading.Thread | None
@@ -65,6 +66,7 @@ class ShipperThread:
         on_shipped: Callable[[str, bytes], None] | None = None,
         merging: bool = False,
         look_seconds: float = _IDLE_SECONDS,
+        standby: Standby | None = None,
     ) -> None:
         self._connect = connect
         self._directory = directory
@@ -72,6 +74,7 @@ class ShipperThread:
         self._on_shipped = on_shipped
         self._merging = merging
         self._look_seconds = look_seconds
+        self._standby = standby
         self._said: dict[str, float] = {}
         self._stopping = False
         self._begin_anew()
@@ -204,6 +207,7 @@ class ShipperThread:
             fingerprint=self._fingerprint,
             on_shipped=self._on_shipped,
             merging=self._merging,
+            standby=self._standby,
         )
 
     @fenced("ship", otherwise=None)
@@ -237,6 +241,8 @@ class ShipperThread:
         return pause
 
     def _is_drained(self) -> bool:
+        if self._standby is not None and self._standby.rows:
+            return False
         try:
             return all(name.state == "open" for name in segment_names(self._directory))
         except OSError:

@@ -86,35 +86,6 @@ def test_private_files(begin: Begin, folder: Path) -> None:
     assert [stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()] == [0o600]
 
 
-def test_a_folder_open_to_others_is_refused(folder: Path) -> None:
-    """
-    A folder that others can read or write is refused with the command that mends it.
-    """
-    folder.mkdir(mode=0o755)
-    with pytest.raises(JournalError, match="chmod 700"):
-        Journal(folder, ledger="test")
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
-def test_another_users_folder_is_refused(folder: Path) -> None:
-    """
-    A folder of another user is refused, naming both users.
-    """
-    folder.mkdir(mode=0o700)
-    os.chown(folder, 12345, 12345)
-    with pytest.raises(JournalError, match="belongs to user 12345"):
-        Journal(folder, ledger="test")
-
-
-def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
-    """
-    A folder that cannot be made is an error that names the setting.
-    """
-    (tmp_path / "file").write_text("")
-    with pytest.raises(JournalError, match="OTEL_LLMCOST_JOURNAL_DIR"):
-        Journal(tmp_path / "file" / "journal", ledger="test")
-
-
 def test_seals_by_rows(begin: Begin, drain: Drain, folder: Path) -> None:
     """
     The row that fills a segment begins the next one; only maintenance waits for the disk to seal it.
@@ -330,16 +301,17 @@ class FailingDisk:
 @pytest.mark.parametrize("nth", range(1, 15))
 def test_each_write_may_fail(begin: Begin, drain: Drain, monkeypatch: pytest.MonkeyPatch, nth: int, fault: str) -> None:
     """
-    Whichever write fails, exactly that row is refused and counted, and every other row is there once.
+    Whichever write fails, every row is there once, but for the one that a full disk refused, which is counted.
     """
     journal = begin(seal_rows=4)
     monkeypatch.setattr(os, "write", FailingDisk(nth, fault))
     kept, errors = append_each(journal, range(10))
     monkeypatch.undo()
-    assert all(isinstance(error, JournalFull) == (fault not in ("EIO", "EBADF")) for error in errors)
+    is_full = nth <= 13 and fault not in ("EIO", "EBADF")  # of three headers and ten rows
+    assert [type(error) for error in errors] == [JournalFull] * (COUNTERS["journal.disk_full"])
     journal.flush()
     assert kept == sorted(drain())
-    assert 10 - len(kept) == COUNTERS["journal.disk_full"] + COUNTERS["journal.failed"]
+    assert 10 - len(kept) == is_full == COUNTERS["journal.disk_full"]
     assert {n: COUNTERS[n] for n in ("journal.torn", "journal.damaged")} == {"journal.torn": 0, "journal.damaged": 0}
 
 
@@ -431,24 +403,6 @@ def test_sealing_fails_and_recovers(begin: Begin, drain: Drain, monkeypatch: pyt
     assert sorted(drain()) == [1, 2]
 
 
-def test_out_of_file_descriptors(begin: Begin) -> None:
-    """
-    Without a free descriptor the row is refused and counted; the next one works when there is one again.
-    """
-    import resource
-
-    journal = begin()
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
-    try:
-        with pytest.raises(JournalError, match="Too many open files"):
-            append(journal, 1)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    append(journal, 2)
-    assert COUNTERS["journal.failed"] == 1
-
-
 def test_a_forgotten_journal_is_no_leak(folder: Path, drain: Drain) -> None:
     """
     A journal that nobody closed lets go of its files when it is collected, and its rows are adopted.
@@ -472,7 +426,7 @@ def test_saving_rows_on_a_full_disk(begin: Begin, drain: Drain, folder: Path, mo
     for path in folder.iterdir():
         path.unlink()
     with monkeypatch.context() as patch:
-        patch.setattr("otel_llmcost.journal.sealing.write_all", write_half)
+        patch.setattr("otel_llmcost.journal.folder.write_all", write_half)
         with pytest.raises(JournalError, match="No space left"):
             journal.flush()
     assert drain() == []

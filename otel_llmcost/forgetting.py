@@ -96,6 +96,7 @@ def forget(ledger: Ledger, customer: Customer, settings: Settings) -> tuple[Trac
 
     The journal must be shipped. Raises `LedgerError`, with what to do; then, and after any interruption, run it again.
     """
+    ledger.refuse_on_cluster("forget a customer")
     found = find(ledger, customer)
     for table in sorted({trace.table for trace in found} & set(_CHANGES)):
         sql = Template(read_sql("queries", _CHANGES[table])).substitute(table=table)

@@ -7,6 +7,7 @@ An argument wins over the environment, the environment over the default. Every n
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,9 @@ class Settings:
     dsn: str = field(default="", repr=False)
     """`OTEL_LLMCOST_DSN`. Where the ledger lives: `chdb:///absolute/folder`, `https://user:password@host:8443/database`
     or `http://…`. Default: a folder in the state directory. Never printed: it may hold a password."""
+    cluster: str = ""
+    """`OTEL_LLMCOST_CLUSTER`. For `otel-llmcost schema`: the cluster whose nodes get the tables, as in `ON CLUSTER`; a
+    macro such as `{cluster}` too. Applications and shippers see by themselves what the ledger is."""
     journal_dir: Path | None = None
     """`OTEL_LLMCOST_JOURNAL_DIR`. Where unshipped rows wait; default `<ledger>/journal` (embedded), else the state
     directory, one folder per ledger and user."""
@@ -77,6 +81,10 @@ class Settings:
             raise SettingsError(f"{PREFIX}MAX_OWNER_VALUES is {self.max_owner_values}: at least 1 is needed")
         if self.hash_keys and self.hash_key_file is None:
             raise SettingsError(f"{PREFIX}HASH_KEYS needs {PREFIX}HASH_KEY_FILE: nothing would be hashed without it")
+        if not re.fullmatch(r"[A-Za-z0-9_.-]*|\{[A-Za-z0-9_]+\}", self.cluster):
+            raise SettingsError(
+                f"{PREFIX}CLUSTER is {self.cluster!r}: a cluster's name or a macro is needed, as in {{cluster}}"
+            )
         for card in self.rate_cards:
             if not card.is_file():
                 raise SettingsError(f"{PREFIX}RATE_CARDS names {str(card)!r}, which is not a file")
@@ -137,6 +145,7 @@ def _read_map(name: str, text: str) -> dict[str, str]:
 
 _READERS = {
     "dsn": _read_text,
+    "cluster": _read_text,
     "journal_dir": _read_path,
     "journal_max_bytes": _read_int,
     "ship": _read_bool,

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import click
 
 from otel_llmcost.cli._options import dsn_option
 from otel_llmcost.cli._output import Column, print_table
-from otel_llmcost.ledger import connect, migrations
+from otel_llmcost.ledger import connect, migrations, parse_dsn
+from otel_llmcost.ledger.access import access_statements, apply_access
 from otel_llmcost.settings import Settings
 
 __all__ = ["schema"]
+
+Command = TypeVar("Command", bound=Callable[..., object])
 
 
 @click.group()
@@ -21,18 +27,44 @@ def schema() -> None:
     Examples:
       otel-llmcost schema status
       otel-llmcost schema apply --dsn https://writer:secret@clickhouse.example.com:8443/llmcost
+      otel-llmcost schema apply --cluster main --with-access
+      otel-llmcost schema show --with-access
     """
 
 
+def _place_options(command: Command) -> Command:
+    text = "Also the roles llmcost_writer, llmcost_reader and llmcost_team_reader (servers only)."
+    command = click.option("--with-access", is_flag=True, help=text)(command)
+    text = "Tables on every node of this cluster; default OTEL_LLMCOST_CLUSTER, else one server."
+    return dsn_option(click.option("--cluster", metavar="NAME", help=text)(command))
+
+
 @schema.command()
-@dsn_option
-def apply(dsn: str | None) -> None:
+@_place_options
+def apply(dsn: str | None, cluster: str | None, with_access: bool) -> None:
     """Create what is missing; safe to run again, and by several at once."""
-    with connect(dsn or Settings.from_env().ledger_dsn()) as ledger:
-        applied = migrations.apply(ledger)
-    for name in applied:
-        click.echo(name)
-    click.echo(f"{len(applied)} applied" if applied else "Everything is up to date", err=True)
+    settings = Settings.from_env(dsn=dsn, cluster=cluster)
+    with connect(settings.ledger_dsn()) as ledger:
+        applied = migrations.apply(ledger, settings.cluster)
+        for name in applied:
+            click.echo(name)
+        click.echo(f"{len(applied)} applied" if applied else "Everything is up to date", err=True)
+        if with_access:
+            for name in apply_access(ledger, settings.cluster):
+                click.echo(name)
+
+
+@schema.command()
+@_place_options
+def show(dsn: str | None, cluster: str | None, with_access: bool) -> None:
+    """Print the SQL that `apply` runs on an empty server, for people who run it by hand; connects to nothing."""
+    settings = Settings.from_env(dsn=dsn, cluster=cluster)
+    database = parse_dsn(settings.ledger_dsn()).database
+    statements = [*migrations.script(database, settings.cluster)]
+    if with_access:
+        statements += access_statements(database, settings.cluster).values()
+    for statement in statements:
+        click.echo(f"{statement.rstrip()};\n")
 
 
 @schema.command()

@@ -9,15 +9,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Final, Self
 
-from otel_llmcost.errors import LedgerError, LLMCostError, SchemaError
+from otel_llmcost.errors import LedgerError, LedgerRefused, LLMCostError, SchemaError
 from otel_llmcost.ledger.calls import Call
 from otel_llmcost.ledger.dsn import Dsn, parse_dsn
 from otel_llmcost.ledger.embedded import OwnerLock, open_engine
+from otel_llmcost.ledger.rendering import read_sql
 from otel_llmcost.ledger.server import CALL_SECONDS, open_server
+from otel_llmcost.ledger.tables import Tables, read_tables, tables_to_ask_for
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver import Client
@@ -51,7 +51,22 @@ INSERT_SETTINGS: Final = {
     "max_threads": 1,
     "date_time_input_format": "basic",
 }
-_QUERY_SETTINGS: Final = {"session_timezone": "UTC"}
+CLUSTER_INSERT_SETTINGS: Final = {
+    # Stored on most replicas of the shard before the journal forgets it; 8 s, so that the server is the first to give up.
+    "insert_quorum": "auto",
+    "insert_quorum_timeout": 8_000,
+}
+CLUSTER_DDL_SETTINGS: Final = {
+    # The server is the first to give up, and names the nodes that it waits for; they go on, and `apply` may be repeated.
+    "distributed_ddl_task_timeout": 8,
+    "distributed_ddl_output_mode": "throw",
+}
+_QUERY_SETTINGS: Final = {
+    "session_timezone": "UTC",
+    # On a cluster: a query in a query asks all shards too, and one that does not answer is an error, never a smaller sum.
+    "distributed_product_mode": "global",
+    "skip_unavailable_shards": 0,
+}
 _SLOWEST_BYTES_PER_SECOND: Final = 250_000
 """The slowest line, 2 Mbit/s, over which a large segment is let through."""
 _LONGEST_SECONDS: Final = 3600.0
@@ -69,19 +84,24 @@ class Ledger:
         self._client.database = dsn.database  # only now: it need not exist yet
         self._lock = lock
         self._process = os.getpid()
+        self._tables: Tables | None = None
 
     def insert(self, table: str, payload: bytes, *, token: str) -> None:
         """
         Store lines of JSON (one object a row) in one of `TABLES`; the same token stores once, whatever is repeated.
 
         Raises `LedgerUnavailable` (retry with the same token), `LedgerRefused` (a retry will not help) or `SchemaError`
-        (a table or column is missing). Returns only when the database itself has said that the rows are stored.
+        (a table or column is missing, or a table forgets inserts). Returns only when the database itself has said that the
+        rows are stored.
         """
         if table not in TABLES:
             raise SchemaError(f"{table!r} takes no rows; tables are {', '.join(TABLES)}")
+        tables = self._checked_tables()
         settings = {**INSERT_SETTINGS, "insert_deduplication_token": token}
+        if tables.is_cluster:
+            settings |= CLUSTER_INSERT_SETTINGS
         with self._call(f"insert into {table}", CALL_SECONDS + len(payload) / _SLOWEST_BYTES_PER_SECOND):
-            self._client.raw_insert(table, insert_block=payload, settings=settings, fmt="JSONEachRow")
+            self._client.raw_insert(tables.target(table), insert_block=payload, settings=settings, fmt="JSONEachRow")
 
     def query(self, name: str, parameters: Parameters | None = None) -> list[dict[str, object]]:
         """
@@ -100,8 +120,11 @@ class Ledger:
 
     def command(self, sql: str, parameters: Parameters | None = None, *, what: str, database: bool = True) -> object:
         """Run one statement that defines something or gives one value; `database=False`: it may not exist yet."""
+        settings = CLUSTER_DDL_SETTINGS if " ON CLUSTER " in sql else {}
         with self._call(what, _LONGEST_SECONDS):
-            return self._client.command(sql, parameters=dict(parameters or {}), use_database=database)
+            return self._client.command(
+                sql, parameters=dict(parameters or {}), settings=dict(settings), use_database=database
+            )
 
     def has_batch(self, table: str, batch_id: str) -> bool:
         """Tell whether `table` holds rows that were first written to the journal segment `batch_id`."""
@@ -117,6 +140,29 @@ class Ledger:
         """
         mark = {"table": table, "month": month, "batch_id": batch_id, "reason": reason}
         self.command(read_sql("queries", "mark_for_repair"), mark, what="mark a batch for repair")
+
+    def look_at_tables(self) -> Tables:
+        """Ask what the database has of our tables. Raises `LedgerError`."""
+        parameters = {"database": self.dsn.database, "tables": tables_to_ask_for()}
+        return read_tables(self._rows("tables_that_remember", parameters, CALL_SECONDS))
+
+    def refuse_on_cluster(self, what: str) -> None:
+        """Raise `LedgerRefused` on a cluster, for what works on the tables of one server alone."""
+        if self.look_at_tables().is_cluster:
+            raise LedgerRefused(
+                f"could not {what}: {self.dsn} is a cluster's ledger, and this works on one server's tables alone. "
+                "docs/cluster.md says what to do instead"
+            )
+
+    def _checked_tables(self) -> Tables:
+        """Look once for each connection, and again after a refusal: someone may have mended it."""
+        if self._tables is None:
+            tables = self.look_at_tables()
+            tables.check()
+            if not tables.stored:  # not there yet: the insert says so
+                return tables
+            self._tables = tables
+        return self._tables
 
     def close(self) -> None:
         """Close the connection, and give an embedded ledger free for its next owner."""
@@ -162,12 +208,6 @@ def _connect_embedded(dsn: Dsn) -> Ledger:
         if lock is not None:
             lock.release()
         raise
-
-
-@cache
-def read_sql(folder: str, name: str) -> str:
-    """Read one statement of ours: `folder` is `schema` or `queries`."""
-    return files("otel_llmcost.ledger").joinpath("sql", folder, f"{name}.sql").read_text("utf-8")
 
 
 def _in_utc(value: object) -> object:

@@ -1,2 +1,2 @@
 -- Make the ledger's database.
-CREATE DATABASE IF NOT EXISTS {database:Identifier}
+CREATE DATABASE IF NOT EXISTS $database$on_cluster

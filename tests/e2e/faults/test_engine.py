@@ -11,7 +11,7 @@ import os
 import random
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -135,13 +135,12 @@ def test_a_rollup_without_its_column(bank: Bank, application: Application, tmp_p
     bank.settle(application)
 
 
-def rebuild(bank: Bank, folder: Path, *rollups: str) -> None:
-    """Make rollups from the rows again."""
+def rebuild(bank: Bank, folder: Path, rollup: str, months: Sequence[str] = ("202609", "202610", "202611")) -> None:
+    """Make months of a rollup from the rows again."""
     settings = Settings(dsn=bank.dsn, journal_dir=folder / "journal")
     with connect(bank.dsn) as ledger:
-        for rollup in rollups:
-            for month in ("202609", "202610", "202611"):
-                rebuild_rollup(ledger, rollup, month, settings=settings, pause_seconds=0.1)
+        for month in months:
+            rebuild_rollup(ledger, rollup, month, settings=settings, pause_seconds=0.1)
 
 
 def test_a_view_that_raises(
@@ -179,7 +178,7 @@ def test_a_server_that_cannot_just_now(bank: Bank, application: Application, wor
     """
     Faults 51 and 53: what passes is tried again, whether or not the insert had been done.
     """
-    bank.server.inject(Fault(phase, "exception", match="INSERT", times=2, value=words))  # type: ignore[arg-type]
+    bank.server.inject(Fault(phase, "exception", match=r"INSERT INTO\W+llm_requests", times=2, value=words))  # type: ignore[arg-type]
     application.call(10, at_unix_ns=NOVEMBER)
     bank.settle(application)
 
@@ -231,7 +230,7 @@ def test_late_rows_of_three_months(bank: Bank, application: Application) -> None
     """
     Fault 56: calls of three months at once, and an adjustment over the end of a month, through lost answers.
     """
-    bank.server.inject(Fault("after", "reset", match="INSERT", times=4))
+    bank.server.inject(Fault("after", "reset", match=r"INSERT INTO\W+llm_requests", times=5))
     for at in (SEPTEMBER, NOVEMBER, OCTOBER):
         application.call(20, at_unix_ns=at)
     application.move(END_OF_OCTOBER, END_OF_OCTOBER + 700_000_000)
@@ -263,7 +262,8 @@ def test_rollups_that_were_emptied(bank: Bank, application: Application, tmp_pat
     bank.command("TRUNCATE TABLE spend_by_hour")
     bank.command("ALTER TABLE spend_by_customer_day DROP PARTITION 202610")
     assert {name for name, _, _ in bank.audit().rollups_minus_want} == {"spend_by_hour", "spend_by_customer_day"}
-    rebuild(bank, tmp_path, "spend_by_hour", "spend_by_customer_day")
+    rebuild(bank, tmp_path, "spend_by_hour")
+    rebuild(bank, tmp_path, "spend_by_customer_day", ["202610"])
     assert bank.audit() == Audit()
     application.call(10, at_unix_ns=OCTOBER)
     bank.settle(application)
@@ -296,7 +296,7 @@ def test_audit_while_parts_are_merged(bank: Bank, application: Application) -> N
     merging = threading.Thread(target=merge)
     merging.start()
     try:
-        for _ in range(8):
+        for _ in range(4):
             application.call(10, at_unix_ns=NOVEMBER)
             bank.settle(application)
     finally:

@@ -5,6 +5,7 @@ A copy is a second row of the same span: a journal that was restored from a back
 two ways. A shared response is one request that a client and its gateway both journaled. As in charging, an id alone
 proves nothing, since local servers draw theirs from a few hundred: the two must also meet in time, and in their model or
 tokens. What stays is the best: with usage before without, priced before not, fewer gaps, earlier, then the ids.
+Limits: a run looks at 100,000 charges that may share a response; the next one finds the rest.
 """
 
 from __future__ import annotations

@@ -57,6 +57,7 @@ chaos: setup  ## Kill producers and servers, fail most inserts, count every requ
 	$(BIN)/python -m tests.e2e.chaos --seed $(CHAOS_SEED) --kills 20 --spans 10000 --variant peers
 	@echo "And ours with each of its protections taken out, which must fail:"
 	LLMCOST_CHAOS=1 $(BIN)/python -m pytest tests/e2e/chaos $(TEST_ARGS)
+	LLMCOST_SERVER_KILLS=20 $(BIN)/python -m pytest tests/e2e/faults/test_engine.py -k killed $(TEST_ARGS)
 
 lint: setup  ## Check style and formatting
 	$(BIN)/ruff check .

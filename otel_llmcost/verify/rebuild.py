@@ -69,8 +69,9 @@ def _build(ledger: Ledger, rollup: str, month: str, days: Period) -> None:
     _do(ledger, "rebuild_drop", names)
     _do(ledger, "rebuild_create", names)
     _fill(ledger, rollup, rebuild, days)
-    # Not a single row: an empty twin has no such partition, and newer engines refuse to replace with what is not there.
-    _do(ledger, "rebuild_replace" if _charges(ledger, days) else "rebuild_empty", names)
+    (made,) = ledger.query("rebuild_cells", {"rebuild": rebuild})
+    # Not a single cell: an empty twin has no such partition, and newer engines refuse to replace with what is not there.
+    _do(ledger, "rebuild_replace" if made["cells"] else "rebuild_empty", names)
     _do(ledger, "rebuild_drop", names)
 
 

@@ -11,9 +11,10 @@ from otel_llmcost.errors import LedgerError, LedgerRefused, ReportError
 from otel_llmcost.journal import Journal, adopt, segment_names
 from otel_llmcost.ledger import Ledger
 from otel_llmcost.ledger.row import encode_row, month_of, request_row
+from otel_llmcost.model import Unpriced
 from otel_llmcost.settings import Settings
 from otel_llmcost.verify import ROLLUPS, compare, days_of, rebuild_rollup
-from tests.ledger.samples import a_request, ask, store
+from tests.ledger.samples import START_NS, a_request, ask, store
 from tests.verify.conftest import run
 
 NOVEMBER = days_of("202611")
@@ -93,6 +94,20 @@ def test_a_month_without_rows(ledger: Ledger) -> None:
     rebuild_rollup(ledger, "spend_by_hour", "202601", pause_seconds=0)
 
     assert ask(ledger, "SELECT count() FROM spend_by_hour WHERE hour < '2026-02-01'") == ["0"]
+
+
+def test_a_month_without_a_known_cost(ledger: Ledger) -> None:
+    """
+    A month whose requests have no cost has no cells by cost: that rollup is emptied, and the others hold the requests.
+    """
+    unknown = Unpriced(reason="unknown_model")
+    store(ledger, [a_request(70, price=unknown, start_unix_ns=START_NS - 300 * 86_400 * 10**9)], "january")
+    run(ledger, "INSERT INTO spend_quantiles_by_day (day, team, requests) VALUES ('2026-01-22', 'search', 1)")
+    for rollup in ROLLUPS:
+        rebuild_rollup(ledger, rollup, "202601", pause_seconds=0)
+
+    found = compare(ledger, days_of("202601"), pause_seconds=0)
+    assert {each.rollup: each.held["requests"] for each in found} == dict.fromkeys(list(ROLLUPS)[:3], 1)
 
 
 def test_what_cannot_be_rebuilt(ledger: Ledger) -> None:

@@ -157,6 +157,20 @@ def test_a_client_and_its_gateway(ledger: Ledger) -> None:
     assert before - Decimal(ask(ledger, BILL)[1]) == Decimal("5E-12")
 
 
+def test_two_repairs_at_once(ledger: Ledger) -> None:
+    """
+    Two repairs that planned the same take it back once.
+    """
+    before = ask(ledger, BILL)
+    store(ledger, by_month(charges())["202610"], "again")
+    store(ledger, [responding(380, "r-3", service="client"), responding(381, "r-3", service="gateway")], "both")
+    plans = [plan(ledger, pause_seconds=0) for _ in range(2)]
+    for planned in plans:
+        assert [*carry_out(ledger, planned, pause_seconds=0)]
+
+    assert (problems(ledger), Decimal(ask(ledger, BILL)[1])) == ({}, Decimal(before[1]) + 1)
+
+
 def test_equal_ids_of_different_responses(ledger: Ledger) -> None:
     """
     Equal ids alone prove nothing: charges that do not meet in time, or have neither model nor tokens in common, all stay.

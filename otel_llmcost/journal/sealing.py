@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from otel_llmcost.counters import COUNTERS
-from otel_llmcost.journal.folder import Name, create, prepare, write_record, write_segment
+from otel_llmcost.journal.folder import Name, create, prepare, sync_folder, write_record, write_segment
 from otel_llmcost.journal.frames import Header, row_prefix
 from otel_llmcost.journal.locks import HeldFile
 
@@ -74,6 +74,8 @@ class OpenSegment:
         size = os.fstat(self.descriptor).st_size
         if size != self.synced:
             self._fsync()
+            if not self.synced:
+                sync_folder(directory)  # else a power loss may take the new file's name, and the rows with it
             self.synced = size
         return True
 

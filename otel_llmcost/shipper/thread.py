@@ -115,7 +115,7 @@ class ShipperThread:
     def ship_now(self, timeout_seconds: float) -> Shipped | None:
         """Do one whole round that begins after now, without waiting out a pause; None if it does not end in time."""
         self.start()
-        return self._round_by(time.monotonic() + timeout_seconds)
+        return self._round_by(time.monotonic() + timeout_seconds, insist=True)
 
     def stop(self, timeout_seconds: float = 2.0) -> bool:
         """
@@ -143,6 +143,7 @@ class ShipperThread:
         self._work = True
         self._asked = 0
         self._answered = 0
+        self._insisted = 0
         self._failures = 0
         self._rests_until = 0.0
         self._shipped = Shipped()
@@ -159,13 +160,19 @@ class ShipperThread:
         else:
             self._thread = thread
 
-    def _round_by(self, deadline: float) -> Shipped | None:
-        """Wait for a whole round that begins after now; None if there was none in time."""
+    def _round_by(self, deadline: float, *, insist: bool = False) -> Shipped | None:
+        """
+        Wait for a whole round that begins after now; None if there was none in time.
+
+        While the ledger is to be left alone the last round counts as one, unless the caller insists.
+        """
         with self._changed:
             if self._thread is None or self._stopping:
                 return None
             self._asked += 1
             ticket = self._asked
+            if insist:
+                self._insisted = ticket
             self._changed.notify_all()
             answered = self._changed.wait_for(lambda: self._answered >= ticket, max(0.0, deadline - time.monotonic()))
             return self._shipped if answered else None
@@ -174,8 +181,12 @@ class ShipperThread:
         _suppress_instrumentation()
         pause = 0.0
         while (asked := self._next(pause)) is not None:
-            shipped = self._round()
-            pause = self._pause_after(shipped)
+            rest = self._rests_until - time.monotonic()
+            if rest > 0 and self._insisted <= self._answered:
+                shipped, pause = self._shipped, rest
+            else:
+                shipped = self._round()
+                pause = self._pause_after(shipped)
             with self._changed:
                 self._answered = asked
                 self._shipped = shipped

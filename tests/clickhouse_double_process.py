@@ -9,6 +9,7 @@ Prints its two ports: ClickHouse's, and one for the test to say what goes wrong.
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import random
@@ -20,7 +21,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -90,12 +91,33 @@ def mix(hang_seconds: float) -> tuple[Fault, ...]:
 TRANSPORT = {
     "query", "database", "default_format", "query_id", "wait_end_of_query", "client_protocol_version", "compress",
     "enable_http_compression", "send_progress_in_http_headers", "http_headers_progress_interval_ms", "session_id",
-    "cancel_http_readonly_queries_on_client_close", "buffer_size", "role", "user", "password",
+    "quota_key", "cancel_http_readonly_queries_on_client_close", "buffer_size", "role", "user", "password",
 }  # fmt: skip
 """Parameters of the URL that the HTTP interface takes itself; all others are settings or `param_*`."""
 STATUS_OF_CODE = {60: 404, 81: 404, 516: 403, 497: 403, 62: 400, 47: 400, 159: 408}
 INSERT = re.compile(rb"\s*(INSERT INTO\s.*?)\s+FORMAT\s+(\w+)\s*\n", re.IGNORECASE | re.DOTALL)
+COMMENTS = re.compile(rb"^(\s*--[^\n]*\n)+\s*")
+"""What a statement begins with, and no fault is meant to match: the word insert, for one."""
 FORMAT = re.compile(rb"\bFORMAT\s+(\w+)\s*;?\s*$", re.IGNORECASE)
+
+
+HELLO = b"SELECT displayName(), version(), revision(), timezone()"
+"""What clickhouse-go asks first. It reads the answer in the blocks of its own revision, and all later ones in those of the
+revision that it is told: 0, which is what the engine writes and how that client sends its inserts anyway."""
+
+
+def hello(version: str) -> bytes:
+    """Answer that question: one block of Native, with block info and a byte for each column's serialisation."""
+
+    def text(value: str) -> bytes:
+        return bytes([len(value)]) + value.encode()
+
+    info = b"\x01\x00\x02\xff\xff\xff\xff\x00"
+    texts = {"displayName()": "double", "version()": version}
+    columns = [text(name) + text("String") + b"\x00" + text(value) for name, value in texts.items()]
+    columns.append(text("revision()") + text("UInt32") + b"\x00" + struct.pack("<I", 0))
+    columns.append(text("timezone()") + text("String") + b"\x00" + text("UTC"))
+    return info + b"\x04\x01" + b"".join(columns)
 
 
 def literal(text: str) -> str:
@@ -120,6 +142,8 @@ class Engine:
             for name in names:
                 self._connection.query(f"SET {name} = {literal(parameters[name])}")
             try:
+                if body.strip() == HELLO:
+                    return hello(self._connection.query("SELECT version()", "TabSeparated").bytes().decode().strip()), "Native"
                 return self._insert(body) if INSERT.match(body) else self._select(body, parameters)
             finally:
                 for name in names:
@@ -139,10 +163,10 @@ class Engine:
         bound = {name.removeprefix("param_"): value for name, value in parameters.items() if name.startswith("param_")}
         named = FORMAT.search(body)
         form = named[1].decode() if named else parameters.get("default_format", "TabSeparated")
-        # Only a statement that has rows names columns: so ask for names, and take that line off again.
-        probe = form if named else form + "WithNames"
-        answer: bytes = self._connection.query(body.decode(), probe, params=bound).bytes() or b""
-        if not named and answer:
+        # Only a statement that has rows names columns: so ask for names, and take that line off again. Native has them.
+        with_names = not named and form != "Native"
+        answer: bytes = self._connection.query(body.decode(), f"{form}WithNames" if with_names else form, params=bound).bytes() or b""
+        if with_names and answer:
             return answer.partition(b"\n")[2], form
         return answer, form if answer else ""
 
@@ -245,10 +269,13 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Answer a statement."""
         parameters = dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
-        length = int(self.headers.get("Content-Length") or 0)
-        body = self.rfile.read(min(length, 200))
+        length, source = int(self.headers.get("Content-Length") or 0), self.rfile
+        if self.headers.get("Transfer-Encoding") == "chunked":
+            whole = b"".join(self._chunks())
+            length, source = len(whole), io.BytesIO(whole)
+        body = source.read(min(length, 1000))
         query = parameters.get("query", "").encode() + b"\n" if "query" in parameters else b""
-        head = (query + body)[:200].decode(errors="replace")
+        head = COMMENTS.sub(b"", query + body)[:200].decode(errors="replace")
         drawn = self.faults.draw(head)
 
         def fails(phase: Phase) -> bool:
@@ -256,10 +283,10 @@ class Handler(BaseHTTPRequestHandler):
             fault = self.faults.take(phase, head) or (drawn if drawn and drawn.phase == phase else None)
             return fault is not None and self._fail(fault, query + body, parameters)
 
-        body += self.rfile.read(length // 2 - len(body)) if length > 400 else b""
+        body += source.read(max(0, length // 2 - len(body)))
         if fails("sending"):
             return
-        body += self.rfile.read(length - len(body))
+        body += source.read(length - len(body))
         self.statements.append({"sql": head, "parameters": parameters})
         if not self._is_known_user():
             self._refuse("Code: 516. DB::Exception: Authentication failed. (AUTHENTICATION_FAILED)")
@@ -273,6 +300,12 @@ class Handler(BaseHTTPRequestHandler):
             return
         if not fails("after"):
             self._answer(answer, parameters.get("query_id", ""), form)
+
+    def _chunks(self) -> Iterator[bytes]:
+        while size := int(self.rfile.readline(), 16):
+            yield self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
 
     def do_GET(self) -> None:
         """Answer like a POST without a body."""

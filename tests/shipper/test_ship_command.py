@@ -171,7 +171,7 @@ def test_once_cannot(server: ClickHouseDouble, ledger: Ledger, dsn: str, tmp_pat
     When rows are left, `--once` exits with 1 and says how many segments and why, without the password.
     """
     write(dsn, tmp_path, range(1, 101), segments=2)
-    server.inject(Fault("before", "status", match="INSERT", value="503", times=9))
+    server.inject(Fault("before", "status", match="INSERT INTO", value="503", times=9))
     done = once(dsn, tmp_path)
     assert done.returncode == 1
     assert "1 segments are left" in done.stderr
@@ -217,9 +217,9 @@ def test_killed_and_stopped_shippers(server: ClickHouseDouble, ledger: Ledger, d
     """
     chance = random.Random(11)
     server.inject(
-        Fault("after", "reset", match="INSERT", times=3),
-        Fault("before", "status", match="INSERT", times=3, value="503"),
-        Fault("after", "status", match="INSERT", times=3, value="504"),
+        Fault("after", "reset", match="INSERT INTO", times=3),
+        Fault("before", "status", match="INSERT INTO", times=3, value="503"),
+        Fault("after", "status", match="INSERT INTO", times=3, value="504"),
     )
     for turn in range(6):
         write(dsn, tmp_path, range(1 + 50 * turn, 51 + 50 * turn), segments=10)

@@ -143,7 +143,9 @@ class Engine:
                 self._connection.query(f"SET {name} = {literal(parameters[name])}")
             try:
                 if body.strip() == HELLO:
-                    return hello(self._connection.query("SELECT version()", "TabSeparated").bytes().decode().strip()), "Native"
+                    return hello(
+                        self._connection.query("SELECT version()", "TabSeparated").bytes().decode().strip()
+                    ), "Native"
                 return self._insert(body) if INSERT.match(body) else self._select(body, parameters)
             finally:
                 for name in names:
@@ -165,7 +167,10 @@ class Engine:
         form = named[1].decode() if named else parameters.get("default_format", "TabSeparated")
         # Only a statement that has rows names columns: so ask for names, and take that line off again. Native has them.
         with_names = not named and form != "Native"
-        answer: bytes = self._connection.query(body.decode(), f"{form}WithNames" if with_names else form, params=bound).bytes() or b""
+        answer: bytes = (
+            self._connection.query(body.decode(), f"{form}WithNames" if with_names else form, params=bound).bytes()
+            or b""
+        )
         if with_names and answer:
             return answer.partition(b"\n")[2], form
         return answer, form if answer else ""

@@ -22,6 +22,8 @@ A request that cannot be priced is not an error: it is `model.Unpriced`, a value
 
 from __future__ import annotations
 
+import traceback
+
 __all__ = [
     "JournalError",
     "JournalFull",
@@ -38,6 +40,7 @@ __all__ = [
     "SchemaError",
     "SettingsError",
     "UnknownColumn",
+    "forget_frames",
 ]
 
 
@@ -104,3 +107,20 @@ class UnknownColumn(SchemaError):
 
 class MissingExtra(LLMCostError):
     """An optional dependency is not installed."""
+
+
+def forget_frames(error: BaseException) -> None:
+    """
+    Give free what the finished calls behind an error hold, and behind what caused it; what it says stays.
+
+    A frame that knows its own error is freed by a full collection only, which may not come for hours: an insert that
+    fails would keep all its rows in memory until then.
+    """
+    seen: set[int] = set()
+    chain: list[BaseException | None] = [error]
+    while chain:
+        each = chain.pop()
+        if each is not None and id(each) not in seen:
+            seen.add(id(each))
+            traceback.clear_frames(each.__traceback__)
+            chain += each.__cause__, each.__context__

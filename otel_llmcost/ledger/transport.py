@@ -20,6 +20,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, InvalidHeader
 from urllib3.util import Retry
 
+from otel_llmcost.errors import forget_frames
 from otel_llmcost.ledger.calls import Call
 
 if TYPE_CHECKING:
@@ -106,7 +107,11 @@ class _Connections(PoolManager):
 
     def urlopen(self, method: str, url: str, redirect: bool = True, **options: Any) -> BaseHTTPResponse:  # type: ignore[override]
         options["retries"] = 0  # whoever calls tries again, and says so once: urllib3 would warn each time
-        answer = super().urlopen(method, url, redirect=False, **options)
+        try:
+            answer = super().urlopen(method, url, redirect=False, **options)
+        except (HTTPError, OSError) as error:  # the client may try again, and this one is seen by nobody
+            forget_frames(error)
+            raise
         Call.current().retry_after_seconds = _seconds(answer.headers.get("Retry-After"))
         if 200 <= answer.status < 300 and not _is_from_clickhouse(answer, url):
             answer.close()

@@ -18,10 +18,18 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from otel_llmcost.counters import COUNTERS
-from otel_llmcost.errors import JournalError, LedgerDenied, LedgerError, LedgerRefused, LLMCostError, UnknownColumn
+from otel_llmcost.errors import (
+    JournalError,
+    LedgerDenied,
+    LedgerError,
+    LedgerRefused,
+    LLMCostError,
+    UnknownColumn,
+    forget_frames,
+)
 from otel_llmcost.fence import fenced
 from otel_llmcost.journal import KeptBatch, Name, Segment, Standby, adopt, merge_small, segment_names
 from otel_llmcost.ledger.connection import ROLLED_UP
@@ -40,6 +48,7 @@ _DOUBT: Final = (
 )
 
 _logger = logging.getLogger("otel_llmcost")
+_Error = TypeVar("_Error", bound=LLMCostError)
 
 
 class RowLedger(Protocol):
@@ -106,7 +115,7 @@ def ship_once(
                 round_.ship_all(progress)
                 round_.settle()
         except LLMCostError as error:
-            stopped = error
+            stopped = _bare(error)
         left = standby.count if standby is not None else 0
         if standby is None or standby.reason is None:
             left += sum(name.state != "open" for name in segment_names(directory))
@@ -293,5 +302,12 @@ class _Round:
         except LedgerDenied:
             raise
         except (LedgerRefused, UnknownColumn) as error:
-            return error
+            return _bare(error)
         return None
+
+
+def _bare(error: _Error) -> _Error:
+    """Give an error without its calls, so that whoever keeps it keeps no rows."""
+    forget_frames(error)
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)

@@ -36,12 +36,14 @@ from otel_llmcost.model import (
 )
 
 __all__ = [
+    "CALL",
     "COST_AMOUNT",
     "COST_USD",
     "DUPLICATE_OF",
     "OWNER_ATTRIBUTES",
     "PREFIX",
     "PRICE_ATTRIBUTES",
+    "RATE",
     "RECORDED",
     "Stamp",
     "duplicate_attributes",
@@ -65,6 +67,11 @@ ATTEMPT: Final = "llmcost.attempt"
 ATTEMPT_KIND: Final = "llmcost.attempt_kind"
 DUPLICATE_OF: Final = "llmcost.duplicate_of"
 """Span id of the span that carries this request; on spans that are not billed."""
+CALL: Final = "llmcost.call"
+"""What a row has and no other attribute says, as JSON by column: only on spans that no journal accounts for, for a view
+over the table that a Collector writes. Never read by us in Python."""
+RATE: Final = "llmcost.rate"
+"""The content of the rate, as JSON, on the first such span of each hour that a process prices with it."""
 RECORDED: Final = "llmcost.recorded"
 """True when a journal accounts for this span: no other path may charge it."""
 

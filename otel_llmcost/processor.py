@@ -12,6 +12,7 @@ the oldest lose their owner's baggage and their place in the ancestry.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from itertools import islice
 from typing import Final, TypeAlias
@@ -21,14 +22,15 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import SpanContext
 
 from otel_llmcost import spans
-from otel_llmcost.attributes import RECORDED, duplicate_attributes, to_attributes
+from otel_llmcost.attributes import CALL, RATE, RECORDED, duplicate_attributes, to_attributes
 from otel_llmcost.charging import Charging, Outcome, SpanKey
 from otel_llmcost.counters import COUNTERS
 from otel_llmcost.dialects import GATE_KEYS
 from otel_llmcost.exporter import ClickHouseSpanExporter
 from otel_llmcost.fence import fenced, fenced_start
+from otel_llmcost.ledger.row import call_text, encode_row, rate_row
 from otel_llmcost.meter import Meter
-from otel_llmcost.model import Attributes, Duplicate, Request
+from otel_llmcost.model import Attributes, Duplicate, Priced, Request
 from otel_llmcost.ownership import OwnerReader
 from otel_llmcost.pricing import Pricer
 from otel_llmcost.propagation import guard_propagation
@@ -39,6 +41,8 @@ __all__ = ["LLMCostSpanProcessor"]
 
 MAX_OPEN_SPANS: Final = 100_000
 _MAX_DEPTH: Final = 64
+_MAX_RATES: Final = 10_000
+_RATE_EVERY_S: Final = 3600.0
 _NO_CONTEXT: Final = Context()
 
 
@@ -80,6 +84,7 @@ class LLMCostSpanProcessor(SpanProcessor):
                 gateways=self._settings.gateways,
             )
         self._open: dict[tuple[int, int], _Open] = {}  # a SpanContext is a tuple: trace id and span id come first
+        self._rates_due: dict[str, float] = {}
         guard_propagation(self._settings)
 
     @fenced_start
@@ -133,7 +138,7 @@ class LLMCostSpanProcessor(SpanProcessor):
             refused = self._exporter.write(outcomes)
             self._meter.undo(refused)
             recorded = not refused
-        spans.add_attributes(span, _attributes(outcomes[0], recorded=recorded))
+        spans.add_attributes(span, self._attributes(outcomes[0], recorded=recorded))
 
     def _ancestors(self, parent: SpanContext | None) -> tuple[SpanKey, ...]:
         keys: list[SpanKey] = []
@@ -149,6 +154,26 @@ class LLMCostSpanProcessor(SpanProcessor):
             self._open.pop(key, None)
         COUNTERS.add("processor.open_spans_forgotten", MAX_OPEN_SPANS // 10)
 
+    def _attributes(self, outcome: Outcome, *, recorded: bool) -> Mapping[str, object]:
+        if isinstance(outcome, Request):
+            attributes = to_attributes(outcome, recorded=recorded)
+            return attributes if recorded else {**attributes, **self._row_of(outcome)}
+        if isinstance(outcome, Duplicate):
+            return duplicate_attributes(outcome, recorded=recorded)
+        raise TypeError(f"the first outcome of a span is a request or a duplicate, not {type(outcome).__name__}")
+
+    def _row_of(self, request: Request) -> dict[str, str]:
+        """Give what only a row has, where nobody else has it: a view over the Collector's table makes the row of the span."""
+        said = {CALL: call_text(request)}
+        if isinstance(request.price, Priced) and (rate := request.price.rate).content:
+            now = time.monotonic()
+            if now >= self._rates_due.get(rate.rate_id, now):
+                if len(self._rates_due) >= _MAX_RATES:
+                    self._rates_due.clear()
+                self._rates_due[rate.rate_id] = now + _RATE_EVERY_S
+                said[RATE] = encode_row(rate_row(rate)).decode()
+        return said
+
     @fenced("shutdown", otherwise=None)
     def shutdown(self) -> None:
         """Seal and sync the journal, ship what a server takes in 2 s; the rest waits on disk."""
@@ -159,11 +184,3 @@ class LLMCostSpanProcessor(SpanProcessor):
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Seal and sync the journal and, for a server ledger, ship it. True when all of that happened in time."""
         return self._exporter is None or self._exporter.force_flush(timeout_millis)
-
-
-def _attributes(outcome: Outcome, *, recorded: bool) -> Mapping[str, object]:
-    if isinstance(outcome, Request):
-        return to_attributes(outcome, recorded=recorded)
-    if isinstance(outcome, Duplicate):
-        return duplicate_attributes(outcome, recorded=recorded)
-    raise TypeError(f"the first outcome of a span is a request or a duplicate, not {type(outcome).__name__}")

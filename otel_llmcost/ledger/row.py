@@ -38,6 +38,7 @@ from otel_llmcost.model import (
 __all__ = [
     "Row",
     "adjustment_row",
+    "call_text",
     "encode_request",
     "encode_row",
     "month_of",
@@ -69,6 +70,40 @@ def encode_request(request: Request) -> bytes:
     own = _own_columns(request)
     site = site_columns(request, is_costed="cost_usd" in own)
     return b"".join((encode_row(own)[:-1], owner_columns(request.owner)[1], site[1]))
+
+
+_CALL_COLUMNS: Final = (
+    "dialect",
+    "operation",
+    "provider",
+    "model",
+    "request_model",
+    "response_id",
+    "service_tier",
+    "speed",
+    "batch",
+    "region",
+    "error_type",
+    "attempt_source",
+    "wasted",
+    "resend_count",
+    "usage_convention",
+    "usage_gaps",
+    "provider_cost_usd",
+    "detail",
+    "rate_source",
+    "rate_version",
+    "match_rule",
+    "owner_source",
+    "owner_extra",
+)
+"""What `attributes.to_attributes` has no attribute for. The view in `sql/otel_traces/requests.sql` reads the same."""
+
+
+def call_text(request: Request) -> str:
+    """Give the columns of a row that no other attribute of its span says, as JSON: the attribute `llmcost.call`."""
+    row = request_row(request)
+    return encode_row({name: row[name] for name in _CALL_COLUMNS if name in row}).decode()
 
 
 def adjustment_row(adjustment: Adjustment) -> Row:

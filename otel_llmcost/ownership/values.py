@@ -24,7 +24,7 @@ RESERVED: Final = frozenset(
     for key in (
         *OWNER_ATTRIBUTES.values(),
         *(names.COST_USD, names.PRICE_STATUS, names.REASON, names.MISSING_RATES, names.RATE_ID, names.USAGE),
-        *(names.STATUS, names.ATTEMPT, names.ATTEMPT_KIND, names.DUPLICATE_OF, names.RECORDED),
+        *(names.STATUS, names.ATTEMPT, names.ATTEMPT_KIND, names.DUPLICATE_OF, names.RECORDED, names.CALL, names.RATE),
     )
 )
 """No extra key may have the name of an attribute of ours: it would overwrite it on the span, a cost for instance."""

@@ -1,0 +1,123 @@
+-- Rows of llm_requests out of what priced spans say. No value fails the insert that it came with: what is no amount, or no
+-- count below 2**53, leaves its row unpriced (invalid_usage) and is named in `detail`.
+--
+-- The cost is the decimal text of the span, never a float; it must be the sum of its parts. What attributes of their own do
+-- not say (provider, model, provenance, ...) is in llmcost.call; a span that lost it falls back to OpenTelemetry's names.
+WITH
+    JSONExtract(s.call_text, 'Tuple(
+        dialect String, operation String, provider String, model String, request_model String, response_id String,
+        service_tier String, speed String, batch Bool, region String, error_type String, attempt_source String, wasted Bool,
+        resend_count UInt16, usage_convention String, usage_gaps Array(String), provider_cost_usd String, detail String,
+        rate_source String, rate_version String, match_rule String, owner_source String, owner_extra Map(String, String))') AS call,
+    call.dialect != '' AS has_call,
+    s.price_status IN ('priced', 'partial') AS says_cost,
+    if(match(s.usage, '^([a-z0-9_]+=[0-9]{1,16}( |$$))*$$'), extractKeyValuePairs(s.usage, '=', ' '), map('', 'none')) AS counts,
+    arrayAll(
+        (name, count) -> has([
+            'input_tokens', 'cached_input_tokens', 'cache_write_tokens', 'cache_write_1h_tokens', 'cache_write_12h_tokens',
+            'output_tokens', 'audio_input_tokens', 'cached_audio_input_tokens', 'audio_output_tokens', 'image_input_tokens',
+            'image_output_tokens', 'web_search_calls', 'file_search_calls', 'code_execution_calls', 'reasoning_tokens'
+        ], name) AND toUInt64OrZero(count) < 9007199254740992,
+        mapKeys(counts), mapValues(counts)
+    ) AS has_counts,
+    if(says_cost AND match(s.breakdown, '^([a-z_]+=-?[0-9]{1,6}([.][0-9]{1,12})?( |$$))*$$'),
+        extractKeyValuePairs(s.breakdown, '=', ' '), map()) AS amounts,
+    toDecimal64OrZero(amounts['input'], 12) AS input_cost,
+    toDecimal64OrZero(amounts['cached_input'], 12) AS cached_input_cost,
+    toDecimal64OrZero(amounts['cache_write'], 12) AS cache_write_cost,
+    toDecimal64OrZero(amounts['output'], 12) AS output_cost,
+    toDecimal64OrZero(amounts['audio'], 12) AS audio_cost,
+    toDecimal64OrZero(amounts['image'], 12) AS image_cost,
+    toDecimal64OrZero(amounts['tool'], 12) AS tool_cost,
+    toDecimal64OrZero(amounts['request'], 12) AS request_cost,
+    toDecimal64OrZero(s.cost, 12) AS total_cost,
+    says_cost AND has_counts AND match(s.cost, '^[0-9]{1,6}([.][0-9]{1,12})?$$')
+        AND toDecimal128(total_cost, 12) = toDecimal128(input_cost, 12) + cached_input_cost + cache_write_cost + output_cost
+            + audio_cost + image_cost + tool_cost + request_cost AS has_cost,
+    s.price_status IN ('unpriced', 'provider_reported') AND has_counts AS is_without_cost,
+    NOT has_cost AND NOT is_without_cost AS is_damaged,
+    s.attempt_kind IN ('retry', 'fallback') AND match(s.attempt, '^[0-9]{1,9}$$') AS is_later_attempt
+SELECT
+    toDateTime64(least(greatest(s.started, toDateTime64('2000-01-01 00:00:00', 9, 'UTC')),
+        toDateTime64('2099-12-31 23:59:59.999999', 9, 'UTC')), 6, 'UTC') AS timestamp,
+    s.trace_id AS trace_id,
+    s.span_id AS span_id,
+    s.parent_span_id AS parent_span_id,
+    leftUTF8(if(has_call, call.response_id, s.genai_response_id), 512) AS response_id,
+    leftUTF8(toValidUTF8(s.request_id), 128) AS own_request_id,
+    leftUTF8(toValidUTF8(s.service_name), 256) AS service_name,
+    call.dialect AS dialect,
+    s.scope_name AS scope_name,
+    leftUTF8(if(has_call, call.operation, s.genai_operation), 512) AS operation,
+    leftUTF8(if(has_call, call.provider, s.genai_provider), 512) AS provider,
+    leftUTF8(multiIf(has_call, call.model, s.genai_response_model != '', s.genai_response_model, s.genai_request_model), 512) AS model,
+    leftUTF8(if(has_call, call.request_model, s.genai_request_model), 512) AS request_model,
+    call.service_tier AS service_tier,
+    call.speed AS speed,
+    call.batch AS batch,
+    call.region AS region,
+    if(s.team = '', '(unattributed)', leftUTF8(toValidUTF8(s.team), 128)) AS team,
+    if(s.feature = '', '(unattributed)', leftUTF8(toValidUTF8(s.feature), 128)) AS feature,
+    if(s.customer_id = '', '(unattributed)', leftUTF8(toValidUTF8(s.customer_id), 128)) AS customer_id,
+    if(s.environment = '', '(unattributed)', leftUTF8(toValidUTF8(s.environment), 128)) AS environment,
+    if(s.action = '', '(none)', leftUTF8(toValidUTF8(s.action), 128)) AS action,
+    leftUTF8(toValidUTF8(s.action_id), 128) AS action_id,
+    call.owner_source AS owner_source,
+    call.owner_extra AS owner_extra,
+    multiIf(s.status IN ('success', 'error', 'timeout', 'cancelled'), s.status,
+        endsWith(lower(s.status_code), 'error'), 'error', 'success') AS status,
+    call.error_type AS error_type,
+    toUInt16(if(is_later_attempt, least(toUInt32OrZero(s.attempt), 65535), 1)) AS attempt,
+    if(is_later_attempt, s.attempt_kind, 'initial') AS attempt_kind,
+    call.attempt_source AS attempt_source,
+    call.wasted AS wasted,
+    call.resend_count AS resend_count,
+    if(s.duration_ns > 9223372036854775807, 0, intDiv(s.duration_ns, 1000)) AS duration_us,
+    if(has_counts, toUInt64OrNull(counts['input_tokens']), NULL) AS input_tokens,
+    if(has_counts, toUInt64OrNull(counts['cached_input_tokens']), NULL) AS cached_input_tokens,
+    if(has_counts, toUInt64OrNull(counts['cache_write_tokens']), NULL) AS cache_write_tokens,
+    if(has_counts, toUInt64OrNull(counts['cache_write_1h_tokens']), NULL) AS cache_write_1h_tokens,
+    if(has_counts, toUInt64OrNull(counts['cache_write_12h_tokens']), NULL) AS cache_write_12h_tokens,
+    if(has_counts, toUInt64OrNull(counts['output_tokens']), NULL) AS output_tokens,
+    if(has_counts, toUInt64OrNull(counts['audio_input_tokens']), NULL) AS audio_input_tokens,
+    if(has_counts, toUInt64OrNull(counts['cached_audio_input_tokens']), NULL) AS cached_audio_input_tokens,
+    if(has_counts, toUInt64OrNull(counts['audio_output_tokens']), NULL) AS audio_output_tokens,
+    if(has_counts, toUInt64OrNull(counts['image_input_tokens']), NULL) AS image_input_tokens,
+    if(has_counts, toUInt64OrNull(counts['image_output_tokens']), NULL) AS image_output_tokens,
+    if(has_counts, toUInt64OrNull(counts['web_search_calls']), NULL) AS web_search_calls,
+    if(has_counts, toUInt64OrNull(counts['file_search_calls']), NULL) AS file_search_calls,
+    if(has_counts, toUInt64OrNull(counts['code_execution_calls']), NULL) AS code_execution_calls,
+    if(has_counts, toUInt64OrNull(counts['reasoning_tokens']), NULL) AS reasoning_tokens,
+    if(is_damaged, 'unpriced', s.price_status) AS price_status,
+    if(is_damaged, 'invalid_usage', leftUTF8(toValidUTF8(s.reason), 512)) AS reason,
+    arrayStringConcat(arrayFilter(each -> each != '', [
+        call.detail,
+        multiIf(NOT is_damaged, '', NOT has_counts, 'llmcost.usage on the span holds what is no count below 2**53',
+            says_cost, 'llmcost.cost_usd on the span is no amount below 1,000,000 USD that its parts add up to',
+            'llmcost.price_status on the span is none of ours')
+    ]), '; ') AS detail,
+    if(has_cost AND s.missing_rates != '', splitByChar(' ', leftUTF8(toValidUTF8(s.missing_rates), 512)), []) AS missing_rates,
+    if(has_cost, total_cost, NULL) AS cost_usd,
+    if(has_cost, if(amounts['list'] = '', total_cost, toDecimal64OrZero(amounts['list'], 12)), NULL) AS list_cost_usd,
+    if(has_cost, input_cost, NULL) AS input_cost_usd,
+    if(has_cost, cached_input_cost, NULL) AS cached_input_cost_usd,
+    if(has_cost, cache_write_cost, NULL) AS cache_write_cost_usd,
+    if(has_cost, output_cost, NULL) AS output_cost_usd,
+    if(has_cost, audio_cost, NULL) AS audio_cost_usd,
+    if(has_cost, image_cost, NULL) AS image_cost_usd,
+    if(has_cost, tool_cost, NULL) AS tool_cost_usd,
+    if(has_cost, request_cost, NULL) AS request_cost_usd,
+    if(has_cost, toDecimal64OrZero(amounts['cache_savings'], 12), NULL) AS cache_savings_usd,
+    if(match(call.provider_cost_usd, '^-?[0-9]{1,6}([.][0-9]{1,12})?$$'), toDecimal64OrNull(call.provider_cost_usd, 12), NULL)
+        AS provider_cost_usd,
+    if(has_cost, leftUTF8(toValidUTF8(s.rate_id), 512), '') AS rate_id,
+    if(has_cost, call.rate_source, '') AS rate_source,
+    if(has_cost, call.rate_version, '') AS rate_version,
+    if(has_cost, call.match_rule, '') AS match_rule,
+    call.usage_convention AS usage_convention,
+    call.usage_gaps AS usage_gaps,
+    concat('$batch:', toString(toYYYYMM(timestamp))) AS batch_id
+FROM
+(
+$spans
+) AS s

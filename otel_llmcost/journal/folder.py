@@ -265,5 +265,5 @@ def _entries(directory: Path) -> Iterator[tuple[os.DirEntry[str], os.stat_result
                 except FileNotFoundError:  # shipped while we looked
                     continue
                 yield entry, status
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # not made yet, or something is in its way
         return

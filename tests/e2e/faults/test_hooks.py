@@ -181,8 +181,8 @@ def test_flush_and_shutdown_may_fail_inside(tmp_path: Path) -> None:
             provider.force_flush()
             provider.shutdown()
         exporter.shutdown()
-    assert nth > 20
-    assert COUNTERS["fence.force_flush"] > 5 < COUNTERS["fence.shutdown"]
+    assert nth > 10
+    assert COUNTERS["fence.force_flush"] > 2 < COUNTERS["fence.shutdown"]
     assert len(stored(exporter)) == nth, "and whatever failed, the rows are there"
 
 

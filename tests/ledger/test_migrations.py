@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import random
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from importlib.resources import files
 
 import pytest
+from click.testing import CliRunner
 
+from otel_llmcost.cli import cli
 from otel_llmcost.errors import LedgerRefused, SchemaError
 from otel_llmcost.ledger import Ledger, connect, migrations, parse_dsn
 from otel_llmcost.ledger.connection import ROLLED_UP, TABLES, read_sql
 from otel_llmcost.model import COMPONENTS, COUNTS
+from tests.clickhouse_double import ClickHouseDouble
 from tests.ledger.samples import a_request, ask, store
 
 MINIMUM = [
@@ -50,27 +58,69 @@ def test_apply_once(empty: Ledger) -> None:
     assert {"applied"} == {each.state for each in migrations.status(empty)}
 
 
-def test_resume(empty: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_after_every_statement(empty: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    A run that broke in the middle, even between a statement and its record, is finished by the next.
+    A run that breaks after any statement, between a statement and its record too, is finished by the next.
     """
-    run, calls = Ledger.command, 0
+    run, done = Ledger.command, set[str]()
 
-    def break_after_nine(ledger: Ledger, sql: str, *rest: object, **options: object) -> object:
-        nonlocal calls
-        calls += 1
-        if calls == 9:
+    def break_after_each(ledger: Ledger, sql: str, *rest: object, **options: object) -> object:
+        answer = run(ledger, sql, *rest, **options)  # type: ignore[arg-type]
+        what = str(options["what"])
+        if what.startswith(("apply", "record", "create")) and what not in done:
+            done.add(what)
             raise LedgerRefused("pulled the plug")
-        return run(ledger, sql, *rest, **options)  # type: ignore[arg-type]
+        return answer
 
-    monkeypatch.setattr(Ledger, "command", break_after_nine)
-    with pytest.raises(LedgerRefused, match="plug"):
-        migrations.apply(empty)
+    monkeypatch.setattr(Ledger, "command", break_after_each)
+    pending = 1
+    while pending:
+        with suppress(LedgerRefused):
+            migrations.apply(empty)
+            pending = 0
     monkeypatch.undo()
-    migrations.apply(empty)
-    store(empty, [a_request()])
 
+    assert len(done) == 1 + 2 * len(migrations.status(empty))
+    assert {"applied"} == {each.state for each in migrations.status(empty)}
+    store(empty, [a_request()])
     assert ask(empty, "SELECT sum(requests) FROM spend_by_hour") == ["1"]
+
+
+def test_ten_processes_of_which_some_are_killed() -> None:
+    """
+    Fault 98: ten processes make the tables of an empty server at once, and kill -9 ends some of them anywhere: those that
+    live succeed, and one more run has nothing to complain about.
+    """
+    chance = random.Random(98)
+    with ClickHouseDouble() as server:
+        command = [sys.executable, "-m", "otel_llmcost", "schema", "apply", "--dsn", server.dsn()]
+        workers = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(10)]
+        while not any("CREATE TABLE" in each["sql"] for each in server.statements()):
+            time.sleep(0.01)
+        for victim in workers[:4]:
+            time.sleep(chance.uniform(0.0, 0.2))
+            victim.kill()
+        said = [worker.communicate(timeout=120)[1].decode() for worker in workers]
+        assert [worker.returncode for worker in workers[4:]] == [0] * 6, said
+        with connect(server.dsn()) as ledger:
+            migrations.apply(ledger)
+            assert {"applied"} == {each.state for each in migrations.status(ledger)}
+            store(ledger, [a_request()])
+            assert ask(ledger, "SELECT sum(requests) FROM spend_by_hour") == ["1"]
+
+
+def test_what_schema_show_prints_is_what_apply_does() -> None:
+    """
+    The script that `schema show` prints, run by hand, leaves nothing for `schema apply` to do.
+    """
+    shown = CliRunner().invoke(cli, ["schema", "show", "--dsn", "http://127.0.0.1/test_by_hand"])
+    statements = shown.output.rstrip().removesuffix(";").split(";\n\n")
+
+    with connect(replace(parse_dsn("chdb://memory"), database="test_by_hand")) as ledger:
+        for sql in statements:
+            ledger.command(sql, what="run a script", database="CREATE DATABASE" not in sql)
+        assert migrations.apply(ledger) == []
+        ledger.command("DROP DATABASE test_by_hand", what="clean up", database=False)
 
 
 def test_edit_is_refused(empty: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,7 +194,7 @@ def test_every_table_has_batch_id(ledger: Ledger) -> None:
     assert [False] * len(TABLES) == [ledger.has_batch(table, "none") for table in TABLES]
 
 
-@pytest.mark.parametrize("folder", ["schema", "queries"])
+@pytest.mark.parametrize("folder", ["schema", "queries", "access"])
 def test_one_statement_with_a_sentence(folder: str) -> None:
     """
     SQL files begin with a sentence and hold one statement.

@@ -16,9 +16,9 @@ from typing import Final
 
 from otel_llmcost.counters import COUNTERS
 from otel_llmcost.errors import JournalError
+from otel_llmcost.held import HeldFile, open_locked
 from otel_llmcost.journal.folder import Name, keep_damaged, quarantine, segment_names, sync_folder
 from otel_llmcost.journal.frames import FORMAT_VERSION, MAX_SEGMENT_BYTES, Rows, read
-from otel_llmcost.journal.locks import HeldFile, open_locked
 from otel_llmcost.journal.segment import Segment
 
 __all__ = ["adopt", "waiting"]

@@ -24,7 +24,7 @@ from typing import Final
 
 from otel_llmcost.counters import COUNTERS
 from otel_llmcost.errors import JournalUnusable
-from otel_llmcost.journal.locks import HeldFile, open_locked
+from otel_llmcost.held import HeldFile, open_locked
 
 __all__ = [
     "Backlog",

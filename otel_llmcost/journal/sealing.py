@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 from otel_llmcost.counters import COUNTERS
+from otel_llmcost.held import HeldFile
 from otel_llmcost.journal.folder import Name, create, prepare, sync_folder, write_record, write_segment
 from otel_llmcost.journal.frames import Header, row_prefix
-from otel_llmcost.journal.locks import HeldFile
 
 __all__ = ["OpenSegment"]
 

@@ -16,9 +16,9 @@ from types import TracebackType
 from typing import Self
 
 from otel_llmcost.errors import JournalError
+from otel_llmcost.held import HeldFile
 from otel_llmcost.journal.folder import Name, create, quarantine, sync_folder, write_all
 from otel_llmcost.journal.frames import FORMAT_VERSION, Header, batch_of, frame, rebatch
-from otel_llmcost.journal.locks import HeldFile
 
 __all__ = ["Segment"]
 

@@ -7,14 +7,13 @@ https://github.com/chdb-io/chdb. So a lock file that names its owner is taken be
 
 from __future__ import annotations
 
-import fcntl
 import os
-import threading
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otel_llmcost.errors import LedgerBusy, LedgerUnavailable, MissingExtra, SettingsError
+from otel_llmcost.held import open_locked
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver import Client
@@ -22,11 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["OwnerLock", "open_engine", "owner_process"]
 
 _LOCK_FILE: Final = "owner.lock"
-
-_FORK: Final = threading.RLock()
-"""Held while a lock is taken or given up, and across a fork: no fork falls between opening a file and knowing it."""
-_HELD: set[OwnerLock] = set()
-"""What a forked child must not keep: a flock lives as long as any copy of its descriptor."""
 
 
 class OwnerLock:
@@ -38,34 +32,23 @@ class OwnerLock:
     """
 
     def __init__(self, folder: Path) -> None:
-        with _FORK:
-            self._take(folder)
-            _HELD.add(self)
-
-    def _take(self, folder: Path) -> None:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file = os.open(folder / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            file = open_locked(folder / _LOCK_FILE, os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise SettingsError(f"the ledger's folder {folder} cannot be used: {error.strerror}") from error
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._file)
+        if file is None:
             raise LedgerBusy(
                 f"the ledger in {folder} is open in process {owner_process(folder)}, and an embedded ledger has one owner: "
                 "end that process, or ask again when it has ended; `otel-llmcost serve` is an owner that answers others"
-            ) from None
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+            )
+        os.ftruncate(file.descriptor, 0)
+        os.pwrite(file.descriptor, f"{os.getpid()}\n".encode(), 0)
+        self._file = file
 
     def release(self) -> None:
         """Give the folder free for the next owner, whoever else has a copy of the descriptor. May be called twice."""
-        with _FORK:
-            if self in _HELD:
-                _HELD.remove(self)
-                fcntl.flock(self._file, fcntl.LOCK_UN)
-                os.close(self._file)
+        self._file.let_go()
 
 
 def owner_process(folder: Path) -> str:
@@ -78,16 +61,6 @@ def owner_process(folder: Path) -> str:
         return os.read(descriptor, 20).decode(errors="replace").strip() or "unknown"
     finally:
         os.close(descriptor)
-
-
-def _after_fork_in_child() -> None:
-    for lock in _HELD:
-        os.close(lock._file)  # without unlocking: the lock is the parent's
-    _HELD.clear()
-    _FORK.release()
-
-
-os.register_at_fork(before=_FORK.acquire, after_in_parent=_FORK.release, after_in_child=_after_fork_in_child)
 
 
 def open_engine(folder: Path | None) -> Client:

@@ -1,16 +1,25 @@
 """
-Files that this process holds locked: the one place where segments are opened and let go.
+Files that this process holds locked: the one place where they are opened and let go.
 
-A flock lives as long as any copy of its descriptor, so a forked child would keep its dead parent's segments from being
-adopted. The child therefore closes them all at once, and no fork can fall between opening a file and knowing it.
+A flock lives as long as any copy of its descriptor, so a forked child would keep its dead parent's journal segments from
+being adopted, and its ledger from being owned again. The child therefore closes them all at once, and no fork can fall
+between opening a file and knowing it. Limits: Linux and macOS; elsewhere importing this says so.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
+import sys
 import threading
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError as error:
+    raise ImportError(
+        f"otel-llmcost runs on Linux and macOS: its journal needs flock, which Python has not on {sys.platform!r}. "
+        "On Windows use WSL"
+    ) from error
 
 __all__ = ["HeldFile", "open_locked"]
 

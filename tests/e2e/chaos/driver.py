@@ -12,6 +12,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import re
 import signal
 import tempfile
 import time
@@ -28,12 +29,13 @@ from tests.e2e.faults.audit import Audit, audit, over_http
 
 _LONGEST_S = 1800
 _MEMORY = Path("/dev/shm")
+_REQUESTS = "INSERT INTO.*llm_requests"
 SURE = (
     # longer than the client waits: what others insert meanwhile is what a window must be larger than
-    Fault("after", "hang", match="INSERT INTO.*llm_requests", times=2, value="11"),
-    Fault("after", "reset", match="INSERT INTO.*llm_requests", times=3),
+    Fault("after", "hang", match=_REQUESTS, times=2, value="11"),
+    Fault("after", "reset", match=_REQUESTS, times=3),
     Fault("after", "reset", match="INSERT INTO.*llm_adjustments", times=2),
-    Fault("before", "html", match="INSERT INTO.*llm_requests", times=2),
+    Fault("before", "html", match=_REQUESTS, times=2),
 )
 """What happens in every run, however short, before faults are drawn from the mix: each kills a mutant."""
 
@@ -191,12 +193,12 @@ class Chaos:
         if self.result.killed + self.result.terminated < plan.kills:
             return True
         drawn = self.result.inserts + self._server.drawn()[0]
-        return drawn < plan.inserts or sum(map(len, self._place.ended().values())) < plan.spans
+        return not self.result.mixed or drawn < plan.inserts or sum(map(len, self._place.ended().values())) < plan.spans
 
     def _disturb(self, producers: Producers) -> None:
         """Let one thing go wrong: 70 % SIGKILL, 10 % each SIGTERM, SIGSTOP and SIGCONT, kill of the server."""
         victim, draw = self._chance.choice(producers.living), self._chance.random()
-        if draw < 0.1:
+        if draw < 0.1 and self.result.mixed:  # what is sure to fail would be forgotten
             self._count_inserts()
             self._server.restart()
             self.result.server_kills += 1
@@ -216,10 +218,15 @@ class Chaos:
             self.result.killed += 1
 
     def _go_on_with_a_mix(self) -> None:
-        result = self.result
-        if not result.mixed and result.killed + result.terminated >= result.plan.kills / 3:
-            self._server.inject_mix(result.plan.seed, result.plan.faulted, hang_seconds=0.3)
-            result.mixed = True
+        if not self.result.mixed and self._had_all_sure_faults():
+            self._server.inject_mix(self.result.plan.seed, self.result.plan.faulted, hang_seconds=0.3)
+            self.result.mixed = True
+
+    def _had_all_sure_faults(self) -> bool:
+        sent = [statement["sql"] for statement in self._server.statements()]
+        return sum(bool(re.search(_REQUESTS, sql)) for sql in sent) >= sum(
+            f.times for f in SURE if f.match == _REQUESTS
+        )
 
     def _count_inserts(self) -> None:
         drawn, faulted = self._server.drawn()

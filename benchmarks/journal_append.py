@@ -1,11 +1,13 @@
 """
 What a row costs its caller: `Journal.append` beside a bare `os.write` of the same bytes, and what reading costs.
 
-Directional: run it on a quiet machine. `python benchmarks/journal_append.py [rows]`
+Directional: run it on a quiet machine. `python benchmarks/journal_append.py [rows] [--saturate] [--idle SECONDS]`:
+with the disk kept busy by another process only, or what an exporter costs that has nothing to do.
 """
 
 from __future__ import annotations
 
+import argparse
 import gc
 import os
 import subprocess
@@ -53,12 +55,12 @@ def saturated(place: Path) -> Iterator[None]:
 
 
 @contextmanager
-def maintained(journal: Journal) -> Iterator[None]:
-    """Sync the journal all the time, where an application does it once a second."""
+def maintained(journal: Journal, every_seconds: float) -> Iterator[None]:
+    """Sync the journal from another thread; an application does it once a second."""
     stop = threading.Event()
 
     def maintain() -> None:
-        while not stop.wait(0.001):
+        while not stop.wait(every_seconds):
             journal.maintain()
 
     thread = threading.Thread(target=maintain)
@@ -70,33 +72,74 @@ def maintained(journal: Journal) -> Iterator[None]:
         thread.join()
 
 
-def main(rows: int) -> None:
-    with tempfile.TemporaryDirectory() as place:
-        journal = Journal(Path(place) / "journal", ledger="benchmark", max_bytes=1 << 40)
-        journal.append("llm_requests", "202611", ROW)
-        bytes_per_row = len(ROW) + 51 + 8  # batch_id and its brace, line end, length and checksum
-        bare = os.open(Path(place) / "bare", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        record = b"x" * bytes_per_row
-        gc.disable()
-        for turn in range(3):
-            print(f"-- {rows} rows of {len(ROW)} bytes, turn {turn + 1}")
-            write = show("os.write, bare", microseconds(lambda: os.write(bare, record), rows))
-            append = show("Journal.append", microseconds(lambda: journal.append("llm_requests", "202611", ROW), rows))
-            print(f"over the bare write    {append - write:.2f} us, ratio {append / write:.2f}")
-        print("-- the same while the disk is saturated and each row is synced as soon as possible")
-        with saturated(Path(place)), maintained(journal):
-            show("os.write, bare", microseconds(lambda: os.write(bare, record), rows))
+def appending(place: Path, journal: Journal, rows: int) -> None:
+    bytes_per_row = len(ROW) + 51 + 8  # batch_id and its brace, line end, length and checksum
+    bare = os.open(place / "bare", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    record = b"x" * bytes_per_row
+    for turn in range(3):
+        print(f"-- {rows} rows of {len(ROW)} bytes, turn {turn + 1}")
+        write = show("os.write, bare", microseconds(lambda: os.write(bare, record), rows))
+        append = show("Journal.append", microseconds(lambda: journal.append("llm_requests", "202611", ROW), rows))
+        print(f"over the bare write    {append - write:.2f} us, ratio {append / write:.2f}")
+    os.close(bare)
+
+
+def appending_to_a_busy_disk(place: Path, journal: Journal, rows: int) -> None:
+    for every_seconds in (1.0, 0.001):
+        print(f"-- the same while the disk is saturated and rows are synced every {every_seconds} s")
+        with saturated(place), maintained(journal, every_seconds):
             show("Journal.append", microseconds(lambda: journal.append("llm_requests", "202611", ROW), rows))
+
+
+def reading(place: Path, journal: Journal) -> None:
+    journal.flush()
+    start, count, size = time.perf_counter(), 0, 0
+    for segment in waiting(place / "journal", "benchmark"):
+        size += len(segment.payload())
+        count += segment.rows
+        segment.remove()
+    spent = time.perf_counter() - start
+    print(f"-- adopt, check, slice, remove: {count / spent:,.0f} rows/s, {size / spent / 1e6:,.0f} MB/s")
+
+
+def idling(place: Path, seconds: float) -> None:
+    """Measure this process while its exporter, which has written before, has nothing to do."""
+    from otel_llmcost import ClickHouseSpanExporter, Settings
+
+    settings = Settings(dsn="http://127.0.0.1:9/llmcost", journal_dir=place / "idle", metrics=False)
+    exporter = ClickHouseSpanExporter(settings=settings)
+    exporter.append("llm_rates", 1_795_000_000_000_000_000, {"rate_id": "benchmark"})
+    exporter.force_flush(2000)
+    for segment in waiting(exporter.journal_dir, exporter.fingerprint):
+        segment.remove()
+    time.sleep(3)  # the shipper's first pause
+    cpu, start = time.process_time(), time.perf_counter()
+    time.sleep(seconds)
+    share = (time.process_time() - cpu) / (time.perf_counter() - start)
+    print(f"-- an idle exporter, {threading.active_count()} threads: {share:.4%} of a core over {seconds:.0f} s")
+    exporter.shutdown()
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("rows", nargs="?", type=int, default=60_000)
+    options.add_argument("--saturate", action="store_true")
+    options.add_argument("--idle", type=float, metavar="SECONDS")
+    chosen = options.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        if chosen.idle:
+            idling(place, chosen.idle)
+            return
+        journal = Journal(place / "journal", ledger="benchmark", max_bytes=1 << 40)
+        journal.append("llm_requests", "202611", ROW)
+        gc.disable()
+        if not chosen.saturate:
+            appending(place, journal, chosen.rows)
+        appending_to_a_busy_disk(place, journal, chosen.rows)
         gc.enable()
-        journal.flush()
-        start, count, size = time.perf_counter(), 0, 0
-        for segment in waiting(Path(place) / "journal", "benchmark"):
-            size += len(segment.payload())
-            count += segment.rows
-            segment.remove()
-        spent = time.perf_counter() - start
-        print(f"-- adopt, check, slice, remove: {count / spent:,.0f} rows/s, {size / spent / 1e6:,.0f} MB/s")
+        reading(place, journal)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 60_000)
+    main()

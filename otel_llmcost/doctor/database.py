@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final, cast
 
 from otel_llmcost.doctor.finding import Finding
 from otel_llmcost.ledger import Answers, Dsn
+from otel_llmcost.ledger.tables import Tables, read_tables, tables_to_ask_for
 from otel_llmcost.reports.gaps import GapReport
 from otel_llmcost.reports.money import exact_usd, sum_usd
 from otel_llmcost.settings import Settings
@@ -16,10 +17,6 @@ from otel_llmcost.settings import Settings
 __all__ = ["database_findings", "shipping_findings"]
 
 _SKEW_SECONDS: Final = 60.0
-_FEWEST: Final = 10_000
-"""A table that remembers fewer inserts than this may take a repeated one twice: a busy hour has more."""
-_SHORTEST_SECONDS: Final = 3_600
-"""A segment that was tried half an hour ago is looked up, not sent: half of what a replicated table must remember."""
 _LINK: Final = "docs/reliability.md#when-numbers-disagree"
 Row = Mapping[str, object]
 
@@ -30,7 +27,7 @@ def database_findings(ledger: Answers, place: Dsn, gaps: GapReport) -> Iterator[
     (about,) = ledger.query("doctor_server")
     after = datetime.now(UTC)
     yield _clock(about, place, before, after)
-    yield from _windows(ledger.query("doctor_windows"))
+    yield from _windows(read_tables(ledger.query("tables_that_remember", {"tables": tables_to_ask_for()})))
     yield _quick_check(ledger, gaps)
 
 
@@ -49,40 +46,19 @@ def _clock(about: Row, place: Dsn, before: datetime, after: datetime) -> Finding
     )
 
 
-def _windows(tables: Sequence[Row]) -> Iterator[Finding]:
-    forgetful = [(table, lacking) for table in tables if (lacking := _lacking(table))]
-    for table, lacking in forgetful:
+def _windows(tables: Tables) -> Iterator[Finding]:
+    for table in tables.forgetful:
         yield Finding(
             severity="problem",
-            subject=f"table {table['name']}",
-            what=f"it remembers too few inserts to know a repeated one: {', '.join(lacking)}",
-            fix="Until this is set, a retry may count twice; then see what `otel-llmcost verify` says.",
-            snippet=f"ALTER TABLE {table['name']} MODIFY SETTING {', '.join(lacking.values())}",
+            subject=f"table {table.name}",
+            what=f"{table}, too few to know a repeated one: nothing is shipped until it remembers more",
+            fix="Set this; what a retry may have counted twice before, `otel-llmcost verify` says.",
+            snippet=table.remedy,
             link=_LINK,
         )
-    if tables and not forgetful:
-        what = f"{len(tables)} tables know a repeated insert"
+    if tables.stored and not tables.forgetful:
+        what = f"{len(tables.stored)} tables know a repeated insert"
         yield Finding(severity="ok", subject="exactly once", what=what)
-
-
-def _lacking(table: Row) -> dict[str, str]:
-    """Give what is too small, each with the setting that mends it; a replicated table has defaults of its own."""
-    names = {"inserts": "non_replicated_deduplication_window"}
-    needed = {"inserts": 100_000}
-    least = {"inserts": _FEWEST}
-    if str(table["engine"]).startswith(("Replicated", "Shared")):
-        names = {
-            "replicated_inserts": "replicated_deduplication_window",
-            "replicated_seconds": "replicated_deduplication_window_seconds",
-        }
-        needed = {"replicated_inserts": 100_000, "replicated_seconds": 604_800}
-        least = {"replicated_inserts": _FEWEST, "replicated_seconds": _SHORTEST_SECONDS}
-    found = {name: int(str(table[name])) for name in names}
-    return {
-        f"{names[name]} = {value or 'not set'}": f"{names[name]} = {needed[name]}"
-        for name, value in found.items()
-        if value < least[name]
-    }
 
 
 def _quick_check(ledger: Answers, gaps: GapReport) -> Finding:

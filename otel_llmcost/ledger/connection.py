@@ -143,8 +143,7 @@ class Ledger:
 
     def look_at_tables(self) -> Tables:
         """Ask what the database has of our tables. Raises `LedgerError`."""
-        parameters = {"database": self.dsn.database, "tables": tables_to_ask_for()}
-        return read_tables(self._rows("tables_that_remember", parameters, CALL_SECONDS))
+        return read_tables(self._rows("tables_that_remember", {"tables": tables_to_ask_for()}, CALL_SECONDS))
 
     def refuse_on_cluster(self, what: str) -> None:
         """Raise `LedgerRefused` on a cluster, for what works on the tables of one server alone."""

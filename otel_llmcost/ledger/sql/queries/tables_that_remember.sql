@@ -7,5 +7,5 @@ SELECT
     (SELECT value FROM system.merge_tree_settings WHERE name = 'replicated_deduplication_window') AS default_replicated_window,
     (SELECT value FROM system.merge_tree_settings WHERE name = 'replicated_deduplication_window_seconds') AS default_window_seconds
 FROM system.tables AS t
-WHERE t.database = {database:String} AND t.name IN {tables:Array(String)}
+WHERE t.database = currentDatabase() AND t.name IN {tables:Array(String)}
 ORDER BY name

@@ -11,6 +11,7 @@ from typing import Final
 from otel_llmcost.doctor.finding import Finding
 from otel_llmcost.errors import JournalError
 from otel_llmcost.journal import Backlog, backlog, leftovers
+from otel_llmcost.journal.filesystems import network_filesystem
 from otel_llmcost.journal.folder import folder_bytes, prepare
 from otel_llmcost.ledger import Dsn
 from otel_llmcost.settings import Settings
@@ -36,6 +37,14 @@ def journal_findings(place: Dsn, settings: Settings) -> Iterator[Finding]:
     directory = place.journal_dir(settings)
     yield from _privacy(place)
     yield from _disk(directory, settings)
+    if kind := network_filesystem(directory):
+        yield Finding(
+            severity="problem",
+            subject="journal",
+            what=f"{directory} is on a network file system ({kind}): neither its locks nor an fsync can be relied on",
+            fix="Set OTEL_LLMCOST_JOURNAL_DIR to a folder on a local disk.",
+        )
+        return
     if not directory.exists():
         yield Finding(severity="ok", subject="journal", what=f"{directory} is not there yet: nothing waits")
         return

@@ -136,9 +136,9 @@ class Standby:
             return [*self._batches]
 
     def remove(self, batch: KeptBatch) -> None:
-        """Forget a batch."""
+        """Forget a batch, unless `give_up` has done so: a shipper may end after its process has lost patience."""
         with self._lock:
-            self._batches.remove(batch)
+            self._batches = [each for each in self._batches if each is not batch]
             self.rows = sum(each.rows for each in self._batches)
             self._bytes = sum(len(record) for each in self._batches for record in each.records)
 

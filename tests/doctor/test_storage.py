@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from otel_llmcost.doctor.storage import journal_findings
-from otel_llmcost.journal import Journal
+from otel_llmcost.journal import Journal, filesystems
 from otel_llmcost.ledger import parse_dsn
 from otel_llmcost.settings import Settings
 
@@ -75,6 +75,18 @@ def test_an_embedded_ledger_waits_for_a_question(tmp_path: Path) -> None:
     segment(journal, age_s=86_400)
 
     assert found(Settings(), f"chdb://{tmp_path}/ledger")["journal"] == "ok"
+
+
+def test_a_network_file_system(settings: Settings, journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A journal on a network file system, which an application refuses, is a problem.
+    """
+    mounts = journal / "mountinfo"
+    device = journal.stat().st_dev
+    mounts.write_text(f"26 1 {os.major(device)}:{os.minor(device)} / / rw - nfs4 server:/home rw\n")
+    monkeypatch.setattr(filesystems, "_MOUNTS", mounts)
+
+    assert found(settings)["journal"] == "problem"
 
 
 def test_a_full_journal(settings: Settings, journal: Path) -> None:

@@ -75,6 +75,21 @@ def test_zero_filled_tail(folder: Path, drain: Drain, zeros: int) -> None:
     assert COUNTERS["journal.torn"] == 1
 
 
+def test_a_hole_in_the_middle(folder: Path, drain: Drain) -> None:
+    """
+    Fault 43: blocks that never reached the disk, in the middle of a file, are set aside; the rows on either side are there.
+    """
+    data, starts = segment_bytes(200)
+    path = plant(folder, data)
+    with path.open("r+b") as file:
+        file.truncate(starts[50] + 5)
+        file.truncate(starts[150] + 5)  # sparse: no block of it was ever written
+        file.seek(0, os.SEEK_END)
+        file.write(data[starts[150] + 5 :])
+    assert drain() == [*range(50), *range(151, 200)]
+    assert (COUNTERS["journal.damaged"], COUNTERS["journal.torn"]) == (1, 0)
+
+
 def test_the_cut_is_made_once(folder: Path) -> None:
     """
     A torn segment has the same payload, and so the same token, each time it is adopted.

@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL = -m pip install --quiet --no-compile --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-matrix test-live test-live-ci fuzz chaos lint types imports bench wheel lock clean
+.PHONY: help setup demo test test-matrix test-live test-live-ci fuzz chaos lint types imports collector bench wheel lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,18 @@ types: setup  ## Check types
 imports: setup  ## Check that imports follow the layers of the house
 	$(BIN)/lint-imports
 
+# Built once per manifest, from modules pinned by version and hash; a binary of another manifest stays beside it.
+COLLECTOR_MANIFEST := collector-config/builder.yaml collector-config/modules/go.mod collector-config/modules/go.sum
+COLLECTOR := .collector/otelcol-llmcost-$(shell cat $(COLLECTOR_MANIFEST) | sha256sum | cut -c1-12)
+
+collector: $(COLLECTOR)  ## Build the Collector of collector-config/builder.yaml (needs Go >= 1.26; about 6 CPU-minutes, once)
+
+$(COLLECTOR):
+	@command -v go >/dev/null || { echo "make: no Go found: the Collector is built from its modules, with Go >= 1.26" >&2; exit 1; }
+	@mkdir -p .collector/build && cp collector-config/modules/go.mod collector-config/modules/go.sum .collector/build/
+	@cd .collector && "$$(cd ../collector-config/modules/builder && go tool -n builder)" --config ../collector-config/builder.yaml --skip-get-modules
+	@mv .collector/build/otelcol-llmcost $@
+
 bench: $(BENCH_VENV)/.ready  ## Run the benchmarks beside their peers, in an environment of their own
 	@set -e; for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BENCH_VENV)/bin/python "$$script" $(BENCH_ARGS); done
 
@@ -76,13 +88,13 @@ wheel: setup  ## Build the wheel into dist/
 	$(BIN)/python -m build --wheel --no-isolation
 
 lock:  ## Re-create the locks from pyproject.toml (needs uv)
-	$(LOCK) --extra demo --group dev pyproject.toml requirements/dev.in --output-file requirements/dev.txt
-	$(LOCK) --extra embedded pyproject.toml requirements/bench.in --output-file requirements/bench.txt
+	$(LOCK) --extra demo --extra otlp --group dev pyproject.toml requirements/dev.in --output-file requirements/dev.txt
+	$(LOCK) --extra embedded --extra otlp pyproject.toml requirements/bench.in --output-file requirements/bench.txt
 	@set -e; for stack in clients frameworks litellm; do \
 		$(LOCK) pyproject.toml requirements/live/$$stack.in --output-file requirements/live/$$stack.txt; done
 
 clean:  ## Remove everything that make made
-	rm -rf $(VENV) $(BENCH_VENV) $(MATRIX_VENVS) $(LIVE_VENVS) .llmcost-demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(BENCH_VENV) $(MATRIX_VENVS) $(LIVE_VENVS) .collector .llmcost-demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 LOCK = $(UV) pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --no-annotate \
 	--custom-compile-command "make lock"

@@ -23,7 +23,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_llmcost import dialects, spans
-from otel_llmcost.attributes import DUPLICATE_OF, RECORDED, Stamp, from_attributes
+from otel_llmcost.attributes import DUPLICATE_OF, RECORDED, from_attributes
 from otel_llmcost.charging import Ancestry, Charging, Outcome, SpanKey
 from otel_llmcost.counters import COUNTERS
 from otel_llmcost.errors import JournalError, SettingsError
@@ -35,7 +35,7 @@ from otel_llmcost.ledger.dsn import parse_dsn
 from otel_llmcost.ledger.row import Row, adjustment_row, encode_request, encode_row, month_of, rate_row
 from otel_llmcost.meter import Meter
 from otel_llmcost.metrics import process_metrics
-from otel_llmcost.model import Adjustment, Attributes, ModelCall, Priced, Request, SpanView
+from otel_llmcost.model import Adjustment, Attributes, Priced, Request, SpanView
 from otel_llmcost.ownership import OwnerReader
 from otel_llmcost.pricing import Pricer
 from otel_llmcost.settings import Settings
@@ -142,6 +142,11 @@ class ClickHouseSpanExporter(SpanExporter):
             return self._refuse(error)
         return True
 
+    @property
+    def rows_in_memory(self) -> int:
+        """How many rows wait in memory, where a kill loses them, because the journal's folder cannot be used."""
+        return self._journal.standby.rows
+
     def _refuse(self, error: JournalError) -> bool:
         COUNTERS.add("exporter.rows_refused")
         self._maintenance.complain(error)
@@ -179,7 +184,7 @@ class ClickHouseSpanExporter(SpanExporter):
             return ()
         stamp = from_attributes(view.attributes, provider=call.provider, model=call.model)
         if stamp is not None:
-            return self.write((self._stamped(view, call, stamp),))
+            return self.write((self.meter.as_stamped(view, call, stamp, self.owners.hashed(stamp.owner)),))
         owner = self.owners.read(_NO_CONTEXT, view.resource, view.attributes)
         chain = self._ancestry.chain((view.trace_id, view.span_id))
         return self._write_or_undo(self.meter.meter_call(view, call, owner, ancestors=chain))
@@ -188,16 +193,6 @@ class ClickHouseSpanExporter(SpanExporter):
         refused = self.write(outcomes)
         self.meter.undo(refused)
         return refused
-
-    def _stamped(self, view: SpanView, call: ModelCall, stamp: Stamp) -> Request:
-        call = replace(call, usage=stamp.usage)
-        price, ours = stamp.price, self.meter.price(call, view.start_unix_ns)
-        if isinstance(price, Priced) and isinstance(ours, Priced) and ours.rate.rate_id == price.rate.rate_id:
-            price = replace(
-                price, rate=ours.rate, match_rule=ours.match_rule
-            )  # a span has no room for a rate's content
-        bare = replace(view, attributes={})
-        return Request(span=bare, call=call, owner=self.owners.hashed(stamp.owner), price=price, attempt=stamp.attempt)
 
     def _write_rate(self, request: Request) -> None:
         if not isinstance(price := request.price, Priced) or price.rate.rate_id in self._rates_written:

@@ -10,12 +10,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from otel_llmcost import dialects
+from otel_llmcost.attributes import Stamp
 from otel_llmcost.charging import Charging, Outcome, SpanKey
 from otel_llmcost.counters import COUNTERS
 from otel_llmcost.model import (
     INITIAL,
+    NO_OWNER,
     Duplicate,
     ModelCall,
     Owner,
@@ -33,6 +36,7 @@ from otel_llmcost.pricing import Pricer
 __all__ = ["Meter"]
 
 _NO_ATTRIBUTES: dict[str, object] = {}
+_NOT_OURS = Unpriced(reason="")
 _ANSWERING = frozenset({"chat", "generate_content", "text_completion"})
 _COUNTED_AS = {status: f"requests.{status}" for status in ("priced", "partial", "unpriced", "provider_reported")}
 _with_attributes = changer(SpanView, "attributes")
@@ -91,11 +95,47 @@ class Meter:
             call = replace(call, usage=None)
         price = self.price(call, span.start_unix_ns)
         candidate = _new_request(span=bare, call=call, owner=owner, price=price, attempt=INITIAL)
+        return self.decide(candidate, ancestors=ancestors, declared=declared)
+
+    def decide(
+        self, candidate: Request, *, ancestors: Sequence[SpanKey] = (), declared: str | None = None
+    ) -> tuple[Outcome, ...]:
+        """Decide a call that is priced already."""
         outcomes = self._charging.decide(candidate, ancestors=ancestors, declared=declared)
         for outcome in outcomes:
             if isinstance(outcome, Request):
                 COUNTERS.add(_COUNTED_AS[outcome.price.status])
         return outcomes
+
+    def as_stamped(self, span: SpanView, call: ModelCall, stamp: Stamp, owner: Owner) -> Request:
+        """Give the request that was priced at its source: its cost is kept, and the rate's content added if it is ours."""
+        price, ours = stamp.price, self.price(replace(call, usage=stamp.usage), span.start_unix_ns)
+        if isinstance(price, Priced) and isinstance(ours, Priced) and ours.rate.rate_id == price.rate.rate_id:
+            price = replace(price, rate=ours.rate, match_rule=ours.match_rule)  # a span has no room for that
+        return _new_request(
+            span=_with_attributes(span, attributes=_NO_ATTRIBUTES),
+            call=replace(call, usage=stamp.usage),
+            owner=owner,
+            price=price,
+            attempt=stamp.attempt,
+        )
+
+    def note(
+        self,
+        span: SpanView,
+        call: ModelCall,
+        *,
+        ancestors: Sequence[SpanKey] = (),
+        standing: Literal["elsewhere", "aside"],
+    ) -> tuple[Outcome, ...]:
+        """Know a span that is not ours to charge, so that others group by it: see `Charging.note`."""
+        bare = _with_attributes(span, attributes=_NO_ATTRIBUTES)
+        seen = _new_request(span=bare, call=call, owner=NO_OWNER, price=_NOT_OURS, attempt=INITIAL)
+        return self._charging.note(seen, ancestors=ancestors, standing=standing)
+
+    def forget(self, key: SpanKey) -> None:
+        """Forget a span that could not be written down: it is decided anew when it is sent again."""
+        self._charging.forget(key)
 
     def price(self, call: ModelCall, start_unix_ns: int) -> Price:
         """Price a call; one that only its provider can price is `provider_reported`, and ours stays unknown."""

@@ -7,9 +7,9 @@ from typing import IO, Final
 
 from otel_llmcost.audit.bodies import Defaults, read_body
 from otel_llmcost.audit.documents import Broken, Document, documents
-from otel_llmcost.audit.otlp_json import is_otlp, read_spans
 from otel_llmcost.audit.result import Audit, AuditedRequest, Problem
 from otel_llmcost.audit.trail import MAX_SPANS, TooMany, Trail
+from otel_llmcost.otlp_json import is_otlp, read_spans
 from otel_llmcost.pricing import Pricer
 from otel_llmcost.settings import Settings
 

@@ -1,16 +1,20 @@
 """
 Who is above whom, where spans arrive in batches and in any order (OTLP, files).
 
-Limits: the last `max_spans` parent links are remembered; a chain is cut after 64 links.
+Limits: at most `max_spans` parent links are remembered, the oldest tenth is forgotten at once; a chain is cut after 64 links.
 """
 
 from __future__ import annotations
+
+from itertools import islice
+from typing import TypeVar
 
 from otel_llmcost.charging.grouping import SpanKey
 
 __all__ = ["MAX_DEPTH", "Ancestry"]
 
 MAX_DEPTH = 64
+V = TypeVar("V")
 
 
 class Ancestry:
@@ -24,8 +28,7 @@ class Ancestry:
     def add(self, key: SpanKey, parent: SpanKey | None) -> tuple[SpanKey, ...]:
         """Learn a link. Gives the model calls whose chain ended at `key` and goes on now: ask `chain` for them again."""
         self._parents[key] = parent
-        while len(self._parents) > self._max:
-            del self._parents[next(iter(self._parents))]
+        _bound(self._parents, self._max)
         return tuple(self._waiting.pop(key, ()))
 
     def chain(self, key: SpanKey) -> tuple[SpanKey, ...]:
@@ -44,5 +47,11 @@ class Ancestry:
         waiting = self._waiting.setdefault(at, [])
         if key not in waiting:
             waiting.append(key)
-        while len(self._waiting) > self._max:
-            del self._waiting[next(iter(self._waiting))]
+        _bound(self._waiting, self._max)
+
+
+def _bound(links: dict[SpanKey, V], most: int) -> None:
+    """Forget the oldest tenth of a table that is over its bound: one at a time, each would look for where it begins."""
+    if len(links) > most:
+        for key in list(islice(links, max(1, most // 10))):
+            del links[key]

@@ -17,7 +17,7 @@ import threading
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from otel_llmcost.charging.attempts import attempts, declared_alone
 from otel_llmcost.charging.grouping import Node, SpanKey, best_of, group, totals_of
@@ -86,6 +86,32 @@ class Charging:
             self._memory.index_chain(node)
             changes = self._take_back_aggregates(node)
             return tuple(changes if node.call.kind == "aggregate" else changes + self._settle(node))
+
+    def note(
+        self, seen: Request, *, ancestors: Sequence[SpanKey] = (), standing: Literal["elsewhere", "aside"]
+    ) -> tuple[Outcome, ...]:
+        """
+        Remember a span that is not ours to charge, and say what that changes for earlier ones.
+
+        `elsewhere`: another journal, or an earlier run, accounts for its request, so that no span of its group is charged
+        here, and one that was is taken back. `aside`: its source said that another span carries the request.
+        """
+        key = (seen.span.trace_id, seen.span.span_id)
+        with self._lock:
+            if key in self._memory.nodes or seen.call.kind == "free":
+                return ()
+            node = Node(key, seen, tuple(ancestors), totals_of(seen.call), standing=standing)
+            alone = self._memory.is_alone(node)
+            self._memory.remember(node)
+            if alone:
+                return ()
+            changes = self._take_back_aggregates(node)
+            return tuple(changes if node.call.kind == "aggregate" else changes + self._settle(node))
+
+    def forget(self, key: SpanKey) -> None:
+        """Forget a span that could not be written down: it is decided anew when it is sent again."""
+        with self._lock:
+            self._memory.forget(key)
 
     def undo(self, refused: Sequence[Outcome]) -> None:
         """Forget charges and moves that could not be written down: what the ledger holds is what it held before."""
@@ -166,6 +192,10 @@ class Charging:
         best = best_of(members)
         if not self._can_adjust and holders:
             return []
+        if best.standing == "elsewhere":
+            return self._take_back(holders)
+        if best.standing == "aside":
+            return []
         self._memory.join_families(best, [family for each in members if (family := parent_of(each)) is not None])
         if best.charged is not None and len(holders) == 1:
             return []
@@ -183,6 +213,16 @@ class Charging:
                 outcomes.append(_adjust(best.charged, 1, row, "better_span"))
             else:
                 outcomes.append(self._charge(best, attempt))
+        return outcomes
+
+    @staticmethod
+    def _take_back(holders: list[Node]) -> list[Outcome]:
+        """Take back what was charged here before it was known that another journal has it."""
+        outcomes: list[Outcome] = []
+        for each in holders:
+            if each.charged is not None:
+                outcomes.append(_adjust(each.charged, -1, each.row or each.key, "recorded"))
+                each.charged = each.row = None
         return outcomes
 
     def _settle_attempts(self, families: set[SpanKey], regrouped: list[Node]) -> list[Outcome]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from otel_llmcost.model import TOKEN_COUNTS, ModelCall, Request, SpanView, Unpriced
 
@@ -59,6 +59,8 @@ class Node:
     """The spans under which its tries are looked for: the parents of all spans of its group."""
     depth: int = field(default=0)
     """How many members of its group are above it."""
+    standing: Literal["ours", "elsewhere", "aside"] = "ours"
+    """Whether another journal accounts for its request, or its source said that it carries none: never ours to charge."""
 
     @property
     def call(self) -> ModelCall:
@@ -111,9 +113,11 @@ def best_of(members: Iterable[Node]) -> Node:
     return min(members, key=_rank)
 
 
-def _rank(node: Node) -> tuple[bool, bool, bool, int, int, int, SpanKey]:
+def _rank(node: Node) -> tuple[bool, bool, bool, bool, bool, int, int, int, SpanKey]:
     call = node.call
     return (
+        node.standing != "elsewhere",
+        node.standing == "aside",
         call.usage is None,
         bool(call.invalid_usage),
         isinstance(node.request.price, Unpriced),

@@ -136,6 +136,13 @@ class Memory:
                 places.append((self._failures, node.key[0]))
         return places
 
+    def forget(self, key: SpanKey) -> None:
+        """Forget one call everywhere; it is looked for among all, so this is not for the path of most."""
+        node = self.nodes.get(key)
+        if node is not None:
+            self._oldest_first.remove(node)
+            self._forget(node)
+
     def _forget(self, node: Node) -> None:
         del self.nodes[node.key]
         for table, key in self._places(node):

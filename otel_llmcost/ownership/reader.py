@@ -50,6 +50,7 @@ _SOURCES: Final = tuple(
 _INBOUND: Final = create_key("llmcost-inbound")
 _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 _UNSEEN: Final = object()
+_NO_CONTEXT: Final = Context()
 
 
 def mark_inbound(context: Context, entries: Mapping[str, object]) -> Context:
@@ -134,10 +135,28 @@ class OwnerReader:
                 if values[slot] is None and (value := attributes.get(key)) is not None:
                     values[slot] = self._clean(value)
                     bits |= 2 if values[slot] else 0
+        return self._with_defaults(values, extra, bits, resource)
+
+    def read_copied(self, resource: Mapping[str, object], attributes: Mapping[str, object]) -> Owner:
+        """
+        Give the owner of a span of another process, whose SDK copied baggage onto it: `llmcost.*`, keys of your own
+        and mapped ones count among its attributes. Never raises on what it reads.
+        """
+        copied = {key: value for key, value in attributes.items() if key.startswith(PREFIX) or key in self._mapped}
+        values: list[str | None] = [None] * len(_FIELDS)
+        extra = self._read_baggage(copied, _NO_CONTEXT, values) if copied else ()
+        return self._with_defaults(values, extra, 2 if extra or any(values) else 0, resource)
+
+    def _with_defaults(
+        self, values: list[str | None], extra: tuple[tuple[str, str], ...], bits: int, resource: Mapping[str, object]
+    ) -> Owner:
         for slot, default in self._defaults_of(resource):
             if values[slot] is None:
                 values[slot] = default
                 bits |= 4
+        return self._finished(values, extra, bits)
+
+    def _finished(self, values: list[str | None], extra: tuple[tuple[str, str], ...], bits: int) -> Owner:
         if not bits:
             return NO_OWNER
         if self.hash.names:
@@ -203,6 +222,9 @@ class OwnerReader:
         found = {_SLOTS[key]: self._clean(resource.get(key)) for key in _ATTRIBUTE_KEYS}
         for key in _ENVIRONMENT_KEYS:
             found[_ENVIRONMENT] = found[_ENVIRONMENT] or self._clean(resource.get(key))
+        for key, target in self._mapped.items():
+            if isinstance(target, int):
+                found[target] = found[target] or self._clean(resource.get(key))
         defaults = tuple((slot, value) for slot, value in found.items() if value is not None)
         _keep(self._defaults, id(resource), (resource, defaults), _MAX_RESOURCES)
         return defaults

@@ -9,6 +9,7 @@ be missing in the child.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final, Self
@@ -79,6 +80,13 @@ class Server:
             except Empty:
                 continue
             return
+
+    def query(self, name: str, parameters: Mapping[str, object] | None = None) -> list[dict[str, object]]:
+        """Ask the ledger a named question. Raises `LedgerError`."""
+        if self._ledger is not None:
+            return self._ledger.query(name, parameters)
+        with connect(self._place) as ledger:
+            return ledger.query(name, parameters)
 
     def close(self) -> bool:
         """

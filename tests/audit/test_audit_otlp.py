@@ -10,8 +10,8 @@ import pytest
 
 from otel_llmcost.attributes import to_attributes
 from otel_llmcost.audit import trail
-from otel_llmcost.audit.otlp_json import read_spans
 from otel_llmcost.model import SpanView
+from otel_llmcost.otlp_json import read_spans
 from otel_llmcost.settings import Settings
 from tests import captures
 from tests.audit.conftest import Auditor

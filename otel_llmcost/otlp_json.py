@@ -30,6 +30,8 @@ _TRACE_ID: Final = ("traceId", "trace_id")
 _SPAN_ID: Final = ("spanId", "span_id")
 _KINDS: Final = ("internal", "internal", "server", "client", "producer", "consumer")
 _MAX_DEPTH: Final = 8
+_MAX_NAME: Final = 256
+"""Of a scope's name, as from the SDK: a row has room for it."""
 _NOT_FINITE: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _MAX_NS: Final = 2**64
 _HEX: Final = re.compile(r"[0-9a-f]+")
@@ -106,8 +108,8 @@ def _read_span(held: Held, path: str, resource: Attributes, scope: Held) -> Foun
         end_unix_ns=start if end is None else end,
         attributes=_attributes(held.get("attributes")),
         resource=resource,
-        scope_name=_text(scope.get("name")),
-        scope_version=_text(scope.get("version")),
+        scope_name=_text(scope.get("name"))[:_MAX_NAME],
+        scope_version=_text(scope.get("version"))[:_MAX_NAME],
         status_code=status,
         exception_type=_exception_type(held.get("events")) if status == "error" else None,
     )

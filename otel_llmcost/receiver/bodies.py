@@ -1,0 +1,106 @@
+"""
+Bodies of OTLP/HTTP: what comes in, within bounds, and what goes back, in the encoding that was asked in.
+
+https://opentelemetry.io/docs/specs/otlp/#otlphttp. A bomb is met at the bound: gzip is taken apart in steps, and never
+more of it is in memory. Limits: gzip or nothing; 16 MiB, compressed or not.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import Final
+
+import orjson
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTracePartialSuccess,
+    ExportTraceServiceResponse,
+)
+
+from otel_llmcost.otlp_json import Found
+from otel_llmcost.otlp_json import read_spans as read_json_spans
+from otel_llmcost.receiver.protobuf import read_spans as read_protobuf_spans
+
+__all__ = ["JSON", "MAX_BODY_BYTES", "PROTOBUF", "Malformed", "TooLarge", "expand", "failure", "read_body", "success"]
+
+MAX_BODY_BYTES: Final = 16 << 20
+PROTOBUF: Final = "application/x-protobuf"
+JSON: Final = "application/json"
+_REQUEST: Final = ("resourceSpans", "resource_spans")
+_GZIP: Final = 16 + zlib.MAX_WBITS
+
+
+class Malformed(Exception):
+    """The body is not what its headers say: sending it again will not help."""
+
+
+class TooLarge(Exception):
+    """The body is larger than the bound, or would be."""
+
+
+def expand(body: bytes) -> bytes:
+    """Undo gzip. Raises `TooLarge` and `Malformed`."""
+    parts: list[bytes] = []
+    size = 0
+    rest = body
+    while rest:
+        gzip = zlib.decompressobj(_GZIP)
+        try:
+            part = gzip.decompress(rest, MAX_BODY_BYTES - size + 1)
+        except zlib.error as error:
+            raise Malformed("the body is no gzip") from error
+        size += len(part)
+        if size > MAX_BODY_BYTES:
+            raise TooLarge
+        if not gzip.eof:
+            raise Malformed("the body is gzip that was cut")
+        parts.append(part)
+        rest = gzip.unused_data
+    return b"".join(parts)
+
+
+def read_body(body: bytes, encoding: str) -> Iterator[Found]:
+    """Give each span of a request in JSON or protobuf, or a sentence about it. Raises `Malformed`, at once or later."""
+    if encoding == JSON:
+        return _read_json(body)
+    try:
+        return read_protobuf_spans(body)
+    except ValueError as error:
+        raise Malformed(str(error)) from error
+
+
+def _read_json(body: bytes) -> Iterator[Found]:
+    try:
+        held = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Malformed("the body is no JSON") from error
+    if held == {}:
+        return iter(())
+    if not isinstance(held, dict) or not any(isinstance(held.get(name), list) for name in _REQUEST):
+        raise Malformed("the body is no ExportTraceServiceRequest in JSON")
+    return read_json_spans(held)
+
+
+def success(encoding: str, rejected: int, message: str) -> bytes:
+    """Give the answer to spans that were taken, all or but for the rejected."""
+    if encoding == JSON:
+        # 64-bit numbers are text in OTLP/JSON.
+        partial = {"partialSuccess": {"rejectedSpans": str(rejected), "errorMessage": message}}
+        return orjson.dumps(partial if rejected else {})
+    if not rejected:
+        return b""
+    partial_success = ExportTracePartialSuccess(rejected_spans=rejected, error_message=message)
+    answer: bytes = ExportTraceServiceResponse(partial_success=partial_success).SerializeToString()
+    return answer
+
+
+def failure(encoding: str, message: str) -> bytes:
+    """Give a `google.rpc.Status` with a message: https://github.com/googleapis/googleapis, google/rpc/status.proto."""
+    if encoding == JSON:
+        return orjson.dumps({"message": message})
+    text = message.encode()
+    size = len(text)
+    if size >= 1 << 14:
+        raise ValueError("a message is one sentence")
+    length = bytes([size]) if size < 1 << 7 else bytes([size & 0x7F | 0x80, size >> 7])
+    return b"\x12" + length + text

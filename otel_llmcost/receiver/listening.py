@@ -1,0 +1,139 @@
+"""
+Where the receiver listens, and who may send: an address of this machine, or any with a token.
+
+Limits: plain HTTP, so a token is safe only on a network that is; put a TLS proxy, a mesh or a Collector before it else.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import threading
+import time
+from dataclasses import dataclass, replace
+from typing import Final, Self
+
+import uvicorn
+
+from otel_llmcost.errors import SettingsError
+from otel_llmcost.exporter import ClickHouseSpanExporter
+from otel_llmcost.journal import backlog
+from otel_llmcost.ledger.answers import Answers
+from otel_llmcost.pricing import Pricer
+from otel_llmcost.receiver.intake import Intake
+from otel_llmcost.receiver.known import KnownSpans
+from otel_llmcost.receiver.service import Service
+from otel_llmcost.settings import Settings
+
+__all__ = ["Address", "Receiver"]
+
+_CONNECTIONS: Final = 512
+_PRICES_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where to listen."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `[HOST:]PORT`; an IPv6 address in brackets. Raises `SettingsError`."""
+        host, _, port = text.rpartition(":")
+        if not (port.isascii() and port.isdecimal() and int(port[:6]) <= 65535):
+            raise SettingsError(f"--otlp {text!r} names no port: write 4318, 127.0.0.1:4318 or [::1]:4318")
+        return cls(host=host.removeprefix("[").removesuffix("]") or "127.0.0.1", port=int(port))
+
+    @property
+    def is_loopback(self) -> bool:
+        """True if nobody but this machine can reach it."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Receiver:
+    """
+    Takes spans from its construction to `close`, and journals them for the ledger of `settings`; who ships is another.
+
+    Args:
+        settings: those of the process that ships; prices, owners and the journal follow them.
+        address: where to listen; port 0 for a free one.
+        token: what senders must show; "" for nothing.
+        ledger: asked once, which spans it has of late.
+
+    Raises `SettingsError`: the address cannot be had, or a setting is wrong.
+    """
+
+    def __init__(self, settings: Settings, address: Address, token: str, ledger: Answers) -> None:
+        self._socket = _listen(address)
+        try:
+            pricer = Pricer.from_settings(settings)
+            self._exporter = ClickHouseSpanExporter(settings=replace(settings, ship=False), pricer=pricer)
+            known = KnownSpans()
+            known.read_back(self._exporter.journal_dir, ledger)
+            pricer.wait(_PRICES_SECONDS)
+        except BaseException:
+            self._socket.close()
+            raise
+        self.address = replace(address, port=self._socket.getsockname()[1])
+        self._intake = Intake(self._exporter, known)
+        self._service = Service(self._intake, token, self._waiting)
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                self._service.app,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                ws="none",
+                http="h11",
+                server_header=False,
+                limit_concurrency=_CONNECTIONS,
+                timeout_graceful_shutdown=1,
+            )
+        )
+        self._thread = threading.Thread(
+            target=self._server.run, args=([self._socket],), name="otel-llmcost-otlp", daemon=True
+        )
+        self._thread.start()
+
+    def __str__(self) -> str:
+        return f"receives OTLP on http://{self.address}/v1/traces"
+
+    def close(self, seconds: float = 1.0) -> None:
+        """Answer what is in hand, take nothing more, and seal the journal."""
+        deadline = time.monotonic() + seconds
+        self._intake.stop()
+        self._server.should_exit = True
+        self._thread.join(seconds)
+        self._server.force_exit = True
+        self._service.close()
+        self._socket.close()
+        self._exporter.force_flush(int(1000 * max(0.1, deadline - time.monotonic())))
+        self._exporter.shutdown()
+
+    def _waiting(self) -> dict[str, object]:
+        found = backlog(self._exporter.journal_dir)
+        return {
+            "segments": found.segments,
+            "bytes": found.bytes,
+            "oldest_seconds": round(found.oldest_seconds, 1),
+            "quarantined": found.quarantined,
+            "rows_in_memory": self._exporter.rows_in_memory,
+        }
+
+
+def _listen(address: Address) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    try:
+        return socket.create_server((address.host, address.port), family=family, backlog=256)
+    except OSError as error:
+        raise SettingsError(
+            f"--otlp {address} cannot be listened on ({error.strerror}): name a free port and an address of this machine"
+        ) from error

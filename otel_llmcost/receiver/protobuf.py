@@ -1,0 +1,108 @@
+"""
+OTLP/protobuf to `SpanView`: the generated classes of `opentelemetry-proto`, and only what a bill needs of them.
+
+Attributes are read of spans that can be model calls, the others are links from a child to its parent. Limits: as in
+`otlp_json`: bytes are left out, nesting is cut at 8, a scope's name at 256 characters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final, Literal
+
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from otel_llmcost.dialects import GATE_KEYS
+from otel_llmcost.model import Attributes, SpanView, maker
+from otel_llmcost.otlp_json import Found
+
+__all__ = ["read_spans"]
+
+_KINDS: Final = ("internal", "internal", "server", "client", "producer", "consumer")
+_STATUS: Final[tuple[Literal["unset", "ok", "error"], ...]] = ("unset", "ok", "error")
+_MAX_DEPTH: Final = 8
+_MAX_NAME: Final = 256
+_NO_ID: Final = bytes(8)
+_NO_ATTRIBUTES: Final[dict[str, object]] = {}
+_new_view: Final = maker(SpanView)
+
+
+def read_spans(body: bytes) -> Iterator[Found]:
+    """Give every span of an `ExportTraceServiceRequest`, or a sentence about one. Raises `ValueError` when it is none."""
+    try:
+        request = ExportTraceServiceRequest.FromString(body)
+    except DecodeError as error:
+        raise ValueError("the body is no ExportTraceServiceRequest in protobuf") from error
+    return _each(request)
+
+
+def _each(request: ExportTraceServiceRequest) -> Iterator[Found]:
+    for resource_spans in request.resource_spans:
+        resource = _attributes(resource_spans.resource.attributes)
+        for scope_spans in resource_spans.scope_spans:
+            scope = scope_spans.scope.name[:_MAX_NAME], scope_spans.scope.version[:_MAX_NAME]
+            for span in scope_spans.spans:
+                yield _read(span, resource, scope)
+
+
+def _read(span: Span, resource: Attributes, scope: tuple[str, str]) -> Found:
+    trace_id, span_id, parent, start = span.trace_id, span.span_id, span.parent_span_id, span.start_time_unix_nano
+    if len(trace_id) != 16 or len(span_id) != 8 or not any(trace_id) or span_id == _NO_ID:
+        return "a span has no valid trace_id and span_id"
+    if not start:
+        return f"span {span_id.hex()} has no start_time_unix_nano"
+    pairs = span.attributes
+    is_genai = not GATE_KEYS.isdisjoint([pair.key for pair in pairs])
+    code, kind = span.status.code, span.kind
+    status = _STATUS[code] if 0 <= code < len(_STATUS) else "unset"
+    return _new_view(
+        trace_id=trace_id.hex(),
+        span_id=span_id.hex(),
+        parent_span_id=parent.hex() if len(parent) == 8 and parent != _NO_ID else None,
+        name=span.name[:_MAX_NAME],
+        kind=_KINDS[kind] if 0 <= kind < len(_KINDS) else "internal",
+        start_unix_ns=start,
+        end_unix_ns=span.end_time_unix_nano or start,
+        attributes=_attributes(pairs) if is_genai else _NO_ATTRIBUTES,
+        resource=resource,
+        scope_name=scope[0],
+        scope_version=scope[1],
+        status_code=status,
+        exception_type=_exception_type(span) if status == "error" and is_genai else None,
+    )
+
+
+def _exception_type(span: Span) -> str | None:
+    for event in reversed(span.events):
+        if event.name == "exception":
+            kind = next((pair.value for pair in event.attributes if pair.key == "exception.type"), None)
+            return kind.string_value if kind is not None and kind.HasField("string_value") else None
+    return None
+
+
+def _attributes(pairs: Iterable[KeyValue]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for pair in pairs:
+        value = _value(pair.value, 0)
+        if value is not None:
+            found[pair.key] = value
+    return found
+
+
+def _value(held: AnyValue, depth: int) -> object:
+    kind = held.WhichOneof("value")
+    if kind in _PLAIN:
+        return getattr(held, kind)
+    if depth >= _MAX_DEPTH:
+        return None
+    if kind == "array_value":
+        return tuple([_value(each, depth + 1) for each in held.array_value.values])
+    if kind == "kvlist_value":
+        return {pair.key: _value(pair.value, depth + 1) for pair in held.kvlist_value.values}
+    return None
+
+
+_PLAIN: Final = frozenset({"string_value", "int_value", "double_value", "bool_value"})

@@ -22,22 +22,16 @@ from zlib import crc32
 
 from otel_llmcost.counters import COUNTERS
 from otel_llmcost.errors import JournalError, JournalFull, JournalUnusable
+from otel_llmcost.journal import frames
 from otel_llmcost.journal.filesystems import refuse_network
 from otel_llmcost.journal.folder import Name, folder_bytes, prepare, sync_folder
-from otel_llmcost.journal.frames import (
-    FORMAT_VERSION,
-    HEAD,
-    MAX_ROW_BYTES,
-    MAX_SEGMENT_BYTES,
-    ROW_OVERHEAD_BYTES,
-    Header,
-)
+from otel_llmcost.journal.frames import FORMAT_VERSION, HEAD, MAX_ROW_BYTES, Header
 from otel_llmcost.journal.sealing import OpenSegment
 from otel_llmcost.journal.standby import Standby, unusable
 
 __all__ = ["Journal"]
 
-_SEAL_BYTES: Final = MAX_SEGMENT_BYTES // 4
+_SEAL_BYTES: Final = frames.MAX_SEGMENT_BYTES // 4
 """A segment is read whole to be shipped: this bounds the shipper's memory."""
 _MEASURE_SECONDS: Final = 10.0
 """How often the folder is measured for the size cap; between, our own bytes are counted."""
@@ -216,7 +210,7 @@ class Journal:
 
     def _stand_in(self, reason: str, table: str, month: str, rows: tuple[bytes, ...]) -> None:
         """Keep rows in memory while the folder cannot be used."""
-        _check_size(max(map(len, rows)) + ROW_OVERHEAD_BYTES)
+        _check_size(max(map(len, rows)) + frames.ROW_OVERHEAD_BYTES)
         if self.standby.reason is None:
             self.standby.begin(reason)
         self.standby.keep(table, month, rows)

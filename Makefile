@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL = -m pip install --quiet --no-compile --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-matrix test-live test-live-ci fuzz chaos lint types imports collector bench wheel lock clean
+.PHONY: help setup demo test test-matrix test-live test-live-ci fuzz chaos lint types imports collector grafana bench wheel lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ $(COLLECTOR):
 	@mkdir -p .collector/build && cp collector-config/modules/go.mod collector-config/modules/go.sum .collector/build/
 	@cd .collector && "$$(cd ../collector-config/modules/builder && go tool -n builder)" --config ../collector-config/builder.yaml --skip-get-modules
 	@mv .collector/build/otelcol-llmcost $@
+
+grafana: setup  ## Build grafana/dashboards/*.json from the ledger's queries
+	$(BIN)/python grafana/build.py
 
 bench: $(BENCH_VENV)/.ready  ## Run the benchmarks beside their peers, in an environment of their own
 	@set -e; for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BENCH_VENV)/bin/python "$$script" $(BENCH_ARGS); done

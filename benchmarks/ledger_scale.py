@@ -1,10 +1,10 @@
 """
 The ledger at scale: bytes per request, latency of reports, rows per CPU-second of inserts.
 
-    python benchmarks/ledger_scale.py [--rows 1000000 5000000] [--folder /somewhere]
+    python benchmarks/ledger_scale.py [--rows 1000000 5000000] [--customers 50000] [--folder /somewhere]
 
 Directional: prints figures of this machine, compares nothing. Data: 90 days, 20 teams, 200 features that use three of 40
-models each, 50,000 customers of Zipf-like size, random ids, a provider's 29-character response id on every row, a parent
+models each, 50,000 customers (or so many) of Zipf-like size, random ids, a provider's 29-character response id on every row, a parent
 span on half, an action on a third.
 """
 
@@ -38,7 +38,7 @@ INSERT INTO llm_requests (timestamp, trace_id, span_id, parent_span_id, response
 WITH cityHash64(number, 1) AS a, cityHash64(number, 2) AS b, cityHash64(number, 3) AS c, cityHash64(number, 4) AS d,
     toUInt32(least(199, floor(200 * pow((a % 100000) / 100000, 2)))) AS feature_number,
     (feature_number * 7 + if(b % 10 < 8, 0, b % 3)) % 40 AS model_number,
-    toUInt32(50000 * pow((c % 1000000) / 1000000, 4)) AS customer_number,
+    toUInt32({customers:UInt32} * pow((c % 1000000) / 1000000, 4)) AS customer_number,
     200 + intDiv(a, 7) % 8000 AS fresh, if(b % 3 = 0, intDiv(c, 11) % 6000, 0) AS cached, 20 + intDiv(d, 13) % 1500 AS out,
     d % 50 = 0 AS failed, d % 200 = 1 AS unpriced, (d % 25 = 2) AS retried,
     toDecimal64(1 + model_number, 12) / 4000000 AS price
@@ -90,6 +90,7 @@ QUESTIONS: list[tuple[tuple[str, ...], dict[str, str], int | None]] = [
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 5_000_000])
+    parser.add_argument("--customers", type=int, default=50_000)
     parser.add_argument("--folder", type=Path, help="a new one, kept afterwards")
     arguments = parser.parse_args()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="llmcost-scale-"))
@@ -102,7 +103,7 @@ def main() -> None:
             ledger.command("TRUNCATE TABLE {table:Identifier}", {"table": table}, what="truncate")
         there = 0
         for rows in sorted(arguments.rows):
-            generate(ledger, rows, there)
+            generate(ledger, rows, there, arguments.customers)
             there = rows
             measure_size(ledger, rows)
             measure_reports(ledger, rows)
@@ -118,12 +119,12 @@ def select(ledger: Ledger, sql: str) -> list[tuple[object, ...]]:
     return [tuple(row) for row in ledger._client.query(sql).result_rows]
 
 
-def generate(ledger: Ledger, rows: int, there: int) -> None:
+def generate(ledger: Ledger, rows: int, there: int, customers: int) -> None:
     """Bring the table to `rows` rows. A second size spreads its own rows over the same 90 days."""
     step, started = 500_000, time.perf_counter()
     for start in range(0, rows - there, step):
         count = min(step, rows - there - start)
-        parameters = {"rows": rows - there, "start": start, "count": count}
+        parameters = {"rows": rows - there, "start": start, "count": count, "customers": customers}
         ledger.command(GENERATE.replace("number, 1)", f"number, {there + 1})"), parameters, what="generate")
     merge(ledger)
     print(f"\n{rows:,} requests, generated and merged in {time.perf_counter() - started:.0f} s")

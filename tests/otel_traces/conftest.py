@@ -121,10 +121,11 @@ def rows_of(ledger: Ledger) -> list[dict[str, Any]]:
 
 def rollups_of(ledger: Ledger) -> list[Any]:
     """Give what the rollups add up to."""
+    sums = (
+        "team, customer_id, model, sum(requests) AS requests, sum(unpriced_requests), sum(cost_usd), sum(input_tokens)"
+    )
+    tail = "GROUP BY team, customer_id, model HAVING requests != 0 ORDER BY ALL"
     return [
-        ledger._client.query(
-            f"SELECT team, customer_id, model, sum(requests) AS requests, sum(unpriced_requests), sum(cost_usd), sum(input_tokens) "
-            f"FROM {rollup} GROUP BY team, customer_id, model HAVING requests != 0 ORDER BY ALL"
-        ).result_rows
+        ledger._client.query(f"SELECT {sums} FROM {rollup} {tail}").result_rows  # noqa: S608
         for rollup in ("spend_by_request", "spend_by_customer_day")
     ]

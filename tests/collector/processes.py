@@ -27,11 +27,18 @@ PATIENCE_S = 90.0
 """For what takes a second on an idle machine."""
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """Give a port that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Give a port that nobody listens at, and that was not given before."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port not in _given:
+            _given.add(port)
+            return port
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float = PATIENCE_S) -> None:
@@ -154,7 +161,7 @@ class Sink:
         """Give every span that came, as often as it came."""
         return [each for body in list(self.bodies) for each in read_spans(body) if isinstance(each, SpanView)]
 
-    def keys(self) -> list[tuple[str, str]]:
+    def span_keys(self) -> list[tuple[str, str]]:
         """Give (trace_id, span_id) of every span that came."""
         return [
             (span.trace_id.hex(), span.span_id.hex())

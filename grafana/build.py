@@ -232,7 +232,7 @@ def pipeline() -> dict[str, Any]:
         "llmcost-pipeline",
         "LLM cost: pipeline",
         "Whether rows arrive, from whom, and what was corrected. What still waits in a journal cannot be seen from the "
-        "ledger: the metrics `llmcost.journal.*` tell it (docs/metrics.md).",
+        "ledger: the metrics `otel_llmcost.journal.*` tell it (docs/metrics.md).",
         [
             headline("Arrivals", newest, ("newest_row_age_seconds", "requests", "batches", "services")),
             series("Charges by service", charges("c.service_name", "service_name", "requests"), "short", interval="1m"),

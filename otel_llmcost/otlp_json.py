@@ -3,7 +3,7 @@ OTLP/JSON to `SpanView`: https://opentelemetry.io/docs/specs/otlp/#json-protobuf
 
 Tolerant of what writers do: integers as numbers or text, ids in hex (the specification) or base64 (plain protobuf
 JSON), keys in camelCase or snake_case, enumerations by number or name, Tempo's `batches`. A span that cannot be read
-is a sentence about it, and the others are read. Attribute values of any kind; events only for an exception's type.
+is a sentence about it, and the others are read. Attribute values of any kind; events only for an exception's type; of a resource, 128 short values.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import binascii
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Final, Literal, TypeAlias
 
 from otel_llmcost.model import Attributes, SpanView
 
-__all__ = ["is_otlp", "read_spans"]
+__all__ = ["Found", "bounded", "is_otlp", "read_spans"]
 
 Held: TypeAlias = Mapping[str, object]
 Found: TypeAlias = SpanView | str
@@ -30,6 +31,8 @@ _TRACE_ID: Final = ("traceId", "trace_id")
 _SPAN_ID: Final = ("spanId", "span_id")
 _KINDS: Final = ("internal", "internal", "server", "client", "producer", "consumer")
 _MAX_DEPTH: Final = 8
+_MAX_RESOURCE: Final = 128
+_MAX_RESOURCE_TEXT: Final = 1024
 _MAX_NAME: Final = 256
 """Of a scope's name, as from the SDK: a row has room for it."""
 _NOT_FINITE: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -54,9 +57,18 @@ def read_spans(held: Held) -> Iterator[Found]:
     elif _get(held, *_RESOURCE) is not None:
         yield from _read_resource(held, "")
     elif _get(held, *_SCOPE) is not None:
-        yield from _read_scope(held, "", _attributes(_object(held.get("resource")).get("attributes")))
+        yield from _read_scope(held, "", bounded(_attributes(_object(held.get("resource")).get("attributes"))))
     else:
         yield _read_span(held, "", {}, {})
+
+
+def bounded(resource: Attributes) -> dict[str, object]:
+    """Give a resource without what no bill needs of it: it is remembered for longer than the spans that came with it."""
+    return {
+        key: value[:_MAX_RESOURCE_TEXT] if isinstance(value, str) else value
+        for key, value in islice(resource.items(), _MAX_RESOURCE)
+        if isinstance(value, str | bool | int | float)
+    }
 
 
 def _each(parts: object, name: str, read: Callable[[Held, str], Iterator[Found]], path: str = "") -> Iterator[Found]:
@@ -72,7 +84,7 @@ def _each(parts: object, name: str, read: Callable[[Held, str], Iterator[Found]]
 
 
 def _read_resource(held: Held, path: str) -> Iterator[Found]:
-    resource = _attributes(_object(held.get("resource")).get("attributes"))
+    resource = bounded(_attributes(_object(held.get("resource")).get("attributes")))
     scopes = _get(held, *_RESOURCE)
     if scopes is None:
         return

@@ -19,6 +19,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 from otel_llmcost.otlp_json import Found
 from otel_llmcost.otlp_json import read_spans as read_json_spans
+from otel_llmcost.receiver.protobuf import TooMany
 from otel_llmcost.receiver.protobuf import read_spans as read_protobuf_spans
 
 __all__ = ["JSON", "MAX_BODY_BYTES", "PROTOBUF", "Malformed", "TooLarge", "expand", "failure", "read_body", "success"]
@@ -26,6 +27,8 @@ __all__ = ["JSON", "MAX_BODY_BYTES", "PROTOBUF", "Malformed", "TooLarge", "expan
 MAX_BODY_BYTES: Final = 16 << 20
 PROTOBUF: Final = "application/x-protobuf"
 JSON: Final = "application/json"
+_MAX_OBJECTS: Final = 1_000_000
+"""A sender's attribute is 45 bytes and two objects: this many do not fit. Empty ones would, and take half a gigabyte."""
 _REQUEST: Final = ("resourceSpans", "resource_spans")
 _GZIP: Final = 16 + zlib.MAX_WBITS
 
@@ -35,7 +38,7 @@ class Malformed(Exception):
 
 
 class TooLarge(Exception):
-    """The body is larger than the bound, or would be."""
+    """The body is larger than the bound, or would be, or has more parts than any sender's."""
 
 
 def expand(body: bytes) -> bytes:
@@ -67,9 +70,13 @@ def read_body(body: bytes, encoding: str) -> Iterator[Found]:
         return read_protobuf_spans(body)
     except ValueError as error:
         raise Malformed(str(error)) from error
+    except TooMany as error:
+        raise TooLarge from error
 
 
 def _read_json(body: bytes) -> Iterator[Found]:
+    if body.count(b"{") > _MAX_OBJECTS:
+        raise TooLarge
     try:
         held = orjson.loads(body)
     except orjson.JSONDecodeError as error:

@@ -79,13 +79,11 @@ class Intake:
                 problems.append(each)
             else:
                 spans.append(each)
-        spans.sort(key=_end_of)
+        calls = sorted((span for span in spans if is_genai(span.attributes)), key=_end_of)
         with self._lock:
             self._settle_debts()
             self._learn_parents(spans)
-            for span in spans:
-                if not is_genai(span.attributes):
-                    continue
+            for span in calls:
                 fate = self._take_one(span)
                 if fate == "refused" or self._stopping:
                     raise Refused(_REFUSED)

@@ -8,6 +8,7 @@ Attributes are read of spans that can be model calls, the others are links from 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Final, Literal
 
 from google.protobuf.message import DecodeError
@@ -17,21 +18,36 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_llmcost.dialects import GATE_KEYS
 from otel_llmcost.model import Attributes, SpanView, maker
-from otel_llmcost.otlp_json import Found
+from otel_llmcost.otlp_json import Found, bounded
 
-__all__ = ["read_spans"]
+__all__ = ["TooMany", "read_spans"]
 
+_MAX_PARTS: Final = 500_000
+_LEVELS: Final = (0x0A, 0x12, 0x12)
+"""Tags of `resource_spans`, of `scope_spans` in them, and of `spans` in those."""
 _KINDS: Final = ("internal", "internal", "server", "client", "producer", "consumer")
 _STATUS: Final[tuple[Literal["unset", "ok", "error"], ...]] = ("unset", "ok", "error")
 _MAX_DEPTH: Final = 8
 _MAX_NAME: Final = 256
+_LENGTH: Final = 2
+"""The wire type of what has a length."""
 _NO_ID: Final = bytes(8)
 _NO_ATTRIBUTES: Final[dict[str, object]] = {}
 _new_view: Final = maker(SpanView)
 
 
+class TooMany(Exception):
+    """The body has more parts than any sender's: two bytes of an empty span become a hundred in memory."""
+
+
 def read_spans(body: bytes) -> Iterator[Found]:
-    """Give every span of an `ExportTraceServiceRequest`, or a sentence about one. Raises `ValueError` when it is none."""
+    """
+    Give every span of an `ExportTraceServiceRequest`, or a sentence about one.
+
+    Raises `ValueError` when it is none, and `TooMany`.
+    """
+    with suppress(IndexError):  # it is cut: parsing says so
+        _count_parts(body, 0, len(body), 0, 0)
     try:
         request = ExportTraceServiceRequest.FromString(body)
     except DecodeError as error:
@@ -39,9 +55,43 @@ def read_spans(body: bytes) -> Iterator[Found]:
     return _each(request)
 
 
+def _count_parts(body: bytes, position: int, end: int, level: int, count: int) -> int:
+    """Count fields down to the spans, without parsing them. Raises `TooMany`, and `IndexError` at the end of a cut body."""
+    while position < end:
+        count += 1
+        if count > _MAX_PARTS:
+            raise TooMany
+        tag, position = _varint(body, position)
+        kind = tag & 7
+        if kind == _LENGTH:
+            size, position = _varint(body, position)
+            if level < len(_LEVELS) - 1 and tag == _LEVELS[level]:
+                count = _count_parts(body, position, min(end, position + size), level + 1, count)
+            position += size
+        elif kind == 0:
+            _, position = _varint(body, position)
+        else:
+            position += 8 if kind == 1 else 4
+    return count
+
+
+def _varint(body: bytes, position: int) -> tuple[int, int]:
+    byte = body[position]
+    if byte < 0x80:
+        return byte, position + 1
+    value, shift = byte & 0x7F, 7
+    while True:
+        position += 1
+        byte = body[position]
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80 or shift > 63:
+            return value, position + 1
+        shift += 7
+
+
 def _each(request: ExportTraceServiceRequest) -> Iterator[Found]:
     for resource_spans in request.resource_spans:
-        resource = _attributes(resource_spans.resource.attributes)
+        resource = bounded(_attributes(resource_spans.resource.attributes))
         for scope_spans in resource_spans.scope_spans:
             scope = scope_spans.scope.name[:_MAX_NAME], scope_spans.scope.version[:_MAX_NAME]
             for span in scope_spans.spans:
@@ -54,24 +104,44 @@ def _read(span: Span, resource: Attributes, scope: tuple[str, str]) -> Found:
         return "a span has no valid trace_id and span_id"
     if not start:
         return f"span {span_id.hex()} has no start_time_unix_nano"
+    parent_span_id = parent.hex() if len(parent) == 8 and parent != _NO_ID else None
     pairs = span.attributes
-    is_genai = not GATE_KEYS.isdisjoint([pair.key for pair in pairs])
+    if GATE_KEYS.isdisjoint([pair.key for pair in pairs]):
+        return _link(trace_id=trace_id.hex(), span_id=span_id.hex(), parent_span_id=parent_span_id, start_unix_ns=start)
     code, kind = span.status.code, span.kind
     status = _STATUS[code] if 0 <= code < len(_STATUS) else "unset"
     return _new_view(
         trace_id=trace_id.hex(),
         span_id=span_id.hex(),
-        parent_span_id=parent.hex() if len(parent) == 8 and parent != _NO_ID else None,
+        parent_span_id=parent_span_id,
         name=span.name[:_MAX_NAME],
         kind=_KINDS[kind] if 0 <= kind < len(_KINDS) else "internal",
         start_unix_ns=start,
         end_unix_ns=span.end_time_unix_nano or start,
-        attributes=_attributes(pairs) if is_genai else _NO_ATTRIBUTES,
+        attributes=_attributes(pairs),
         resource=resource,
         scope_name=scope[0],
         scope_version=scope[1],
         status_code=status,
-        exception_type=_exception_type(span) if status == "error" and is_genai else None,
+        exception_type=_exception_type(span) if status == "error" else None,
+    )
+
+
+def _link(*, trace_id: str, span_id: str, parent_span_id: str | None, start_unix_ns: int) -> SpanView:
+    """Give a span that makes no model call: who its parent is, is all that anybody asks of it."""
+    return _new_view(
+        trace_id=trace_id,
+        span_id=span_id,
+        parent_span_id=parent_span_id,
+        name="",
+        kind="internal",
+        start_unix_ns=start_unix_ns,
+        end_unix_ns=start_unix_ns,
+        attributes=_NO_ATTRIBUTES,
+        resource=_NO_ATTRIBUTES,
+        scope_name="",
+        scope_version="",
+        status_code="unset",
     )
 
 

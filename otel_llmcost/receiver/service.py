@@ -174,7 +174,7 @@ class Service:
 def _too_large() -> _No:
     return _No(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        f"a body has at most {MAX_BODY_BYTES} bytes, also when it is expanded: send smaller batches",
+        f"a body has at most {MAX_BODY_BYTES} bytes, also when it is expanded, and at most 500,000 spans: send smaller batches",
     )
 
 

@@ -16,7 +16,10 @@ from typing import Any
 
 import orjson
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 
 from otel_llmcost.counters import COUNTERS
 from otel_llmcost.errors import JournalFull, SettingsError
@@ -130,6 +133,13 @@ def bomb() -> bytes:
     return b"".join([compressor.compress(bytes(1 << 20)) for _ in range(1024)]) + compressor.flush()
 
 
+def nested(spans: bytes) -> bytes:
+    """Put encoded spans into a scope, a resource and a request."""
+    request = ExportTraceServiceRequest()
+    request.resource_spans.add().scope_spans.add().MergeFromString(spans)
+    return bytes(request.SerializeToString())
+
+
 HOSTILE: dict[str, tuple[int, bytes, dict[str, str]]] = {
     "no protobuf": (400, b"\xff" * 100, PROTOBUF),
     "cut protobuf": (400, as_protobuf(ONE)[:-3], PROTOBUF),
@@ -142,6 +152,9 @@ HOSTILE: dict[str, tuple[int, bytes, dict[str, str]]] = {
     "cut gzip": (400, gzip.compress(as_protobuf(ONE))[:-9], PROTOBUF | GZIP),
     "garbage behind gzip": (400, gzip.compress(as_protobuf(ONE)) + b"garbage", PROTOBUF | GZIP),
     "a bomb": (413, bomb(), PROTOBUF | GZIP),
+    "a million empty resources": (413, b"\x0a\x00" * 1_000_000, PROTOBUF),
+    "a million empty spans": (413, nested(b"\x12\x00" * 1_000_000), PROTOBUF),
+    "a million empty objects": (413, b'{"resourceSpans":[' + b"{}," * 1_000_000 + b"{}]}", JSON),
     "too large": (413, bytes(MAX_BODY_BYTES + 1), PROTOBUF),
     "no type": (415, as_protobuf(ONE), {}),
     "wrong type": (415, as_protobuf(ONE), {"content-type": "text/plain"}),

@@ -130,12 +130,14 @@ class Sink:
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
+        self.authorizations: list[str | None] = []
         sink = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 sink.bodies.append(gzip.decompress(body) if self.headers["content-encoding"] == "gzip" else body)
+                sink.authorizations.append(self.headers["authorization"])
                 self.send_response(200)
                 self.send_header("content-type", "application/x-protobuf")
                 self.send_header("content-length", "0")

@@ -36,6 +36,7 @@ HOSTILE: dict[str, tuple[Any, ...]] = {
         MEGABYTE,
     ),
     "llmcost.cost.breakdown": (
+        "input=1 " * 2000,
         "input=1e3",
         "input=0.01155 output=1",
         "input",
@@ -55,6 +56,7 @@ HOSTILE: dict[str, tuple[Any, ...]] = {
         "input_tokens",
         "input_tokens=1\noutput_tokens=2",
         [1, 2],
+        "input_tokens=1 " * 2000,
         MEGABYTE,
     ),
 }

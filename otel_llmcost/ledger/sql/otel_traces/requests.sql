@@ -3,6 +3,7 @@
 --
 -- The cost is the decimal text of the span, never a float; it must be the sum of its parts. What attributes of their own do
 -- not say (provider, model, provenance, ...) is in llmcost.call; a span that lost it falls back to OpenTelemetry's names.
+-- Factors and sums instead of AND and if, where every row needs all of them: branches that are taken or not cost a row 10 us.
 WITH
     JSONExtract(s.call_text, 'Tuple(
         dialect String, operation String, provider String, model String, request_model String, response_id String,
@@ -11,17 +12,20 @@ WITH
         rate_source String, rate_version String, match_rule String, owner_source String, owner_extra Map(String, String))') AS call,
     call.dialect != '' AS has_call,
     s.price_status IN ('priced', 'partial') AS says_cost,
-    if(match(s.usage, '^([a-z0-9_]+=[0-9]{1,16}( |$$))*$$'), extractKeyValuePairs(s.usage, '=', ' '), map('', 'none')) AS counts,
-    arrayAll(
+    length(s.usage) <= 1000 AND match(s.usage, '^([a-z0-9_]+=[0-9]{1,16}( |$$))*$$') AS is_usage,
+    extractKeyValuePairs(if(is_usage, s.usage, ''), '=', ' ') AS said_counts,
+    is_usage * arrayAll(
         (name, count) -> has([
             'input_tokens', 'cached_input_tokens', 'cache_write_tokens', 'cache_write_1h_tokens', 'cache_write_12h_tokens',
             'output_tokens', 'audio_input_tokens', 'cached_audio_input_tokens', 'audio_output_tokens', 'image_input_tokens',
             'image_output_tokens', 'web_search_calls', 'file_search_calls', 'code_execution_calls', 'reasoning_tokens'
         ], name) AND toUInt64OrZero(count) < 9007199254740992,
-        mapKeys(counts), mapValues(counts)
-    ) AS has_counts,
-    if(says_cost AND match(s.breakdown, '^([a-z_]+=-?[0-9]{1,6}([.][0-9]{1,12})?( |$$))*$$'),
-        extractKeyValuePairs(s.breakdown, '=', ' '), map()) AS amounts,
+        mapKeys(said_counts), mapValues(said_counts)
+    ) != 0 AS has_counts,
+    mapFilter((name, count) -> has_counts, said_counts) AS counts,
+    says_cost AND length(s.breakdown) <= 1000
+        AND match(s.breakdown, '^([a-z_]+=-?[0-9]{1,6}([.][0-9]{1,12})?( |$$))*$$') AS is_breakdown,
+    extractKeyValuePairs(if(is_breakdown, s.breakdown, ''), '=', ' ') AS amounts,
     toDecimal64OrZero(amounts['input'], 12) AS input_cost,
     toDecimal64OrZero(amounts['cached_input'], 12) AS cached_input_cost,
     toDecimal64OrZero(amounts['cache_write'], 12) AS cache_write_cost,
@@ -31,9 +35,10 @@ WITH
     toDecimal64OrZero(amounts['tool'], 12) AS tool_cost,
     toDecimal64OrZero(amounts['request'], 12) AS request_cost,
     toDecimal64OrZero(s.cost, 12) AS total_cost,
-    says_cost AND has_counts AND match(s.cost, '^[0-9]{1,6}([.][0-9]{1,12})?$$')
-        AND toDecimal128(total_cost, 12) = toDecimal128(input_cost, 12) + cached_input_cost + cache_write_cost + output_cost
-            + audio_cost + image_cost + tool_cost + request_cost AS has_cost,
+    toDecimal128(total_cost, 12) = toDecimal128(input_cost, 12) + cached_input_cost + cache_write_cost + output_cost
+        + audio_cost + image_cost + tool_cost + request_cost AS adds_up,
+    says_cost * has_counts * match(s.cost, '^[0-9]{1,6}([.][0-9]{1,12})?$$') * adds_up != 0 AS has_cost,
+    if(has_cost, toDecimal64(0, 12), NULL) AS nothing,
     s.price_status IN ('unpriced', 'provider_reported') AND has_counts AS is_without_cost,
     NOT has_cost AND NOT is_without_cost AS is_damaged,
     s.attempt_kind IN ('retry', 'fallback') AND match(s.attempt, '^[0-9]{1,9}$$') AS is_later_attempt
@@ -73,21 +78,21 @@ SELECT
     call.wasted AS wasted,
     call.resend_count AS resend_count,
     if(s.duration_ns > 9223372036854775807, 0, intDiv(s.duration_ns, 1000)) AS duration_us,
-    if(has_counts, toUInt64OrNull(counts['input_tokens']), NULL) AS input_tokens,
-    if(has_counts, toUInt64OrNull(counts['cached_input_tokens']), NULL) AS cached_input_tokens,
-    if(has_counts, toUInt64OrNull(counts['cache_write_tokens']), NULL) AS cache_write_tokens,
-    if(has_counts, toUInt64OrNull(counts['cache_write_1h_tokens']), NULL) AS cache_write_1h_tokens,
-    if(has_counts, toUInt64OrNull(counts['cache_write_12h_tokens']), NULL) AS cache_write_12h_tokens,
-    if(has_counts, toUInt64OrNull(counts['output_tokens']), NULL) AS output_tokens,
-    if(has_counts, toUInt64OrNull(counts['audio_input_tokens']), NULL) AS audio_input_tokens,
-    if(has_counts, toUInt64OrNull(counts['cached_audio_input_tokens']), NULL) AS cached_audio_input_tokens,
-    if(has_counts, toUInt64OrNull(counts['audio_output_tokens']), NULL) AS audio_output_tokens,
-    if(has_counts, toUInt64OrNull(counts['image_input_tokens']), NULL) AS image_input_tokens,
-    if(has_counts, toUInt64OrNull(counts['image_output_tokens']), NULL) AS image_output_tokens,
-    if(has_counts, toUInt64OrNull(counts['web_search_calls']), NULL) AS web_search_calls,
-    if(has_counts, toUInt64OrNull(counts['file_search_calls']), NULL) AS file_search_calls,
-    if(has_counts, toUInt64OrNull(counts['code_execution_calls']), NULL) AS code_execution_calls,
-    if(has_counts, toUInt64OrNull(counts['reasoning_tokens']), NULL) AS reasoning_tokens,
+    toUInt64OrNull(counts['input_tokens']) AS input_tokens,
+    toUInt64OrNull(counts['cached_input_tokens']) AS cached_input_tokens,
+    toUInt64OrNull(counts['cache_write_tokens']) AS cache_write_tokens,
+    toUInt64OrNull(counts['cache_write_1h_tokens']) AS cache_write_1h_tokens,
+    toUInt64OrNull(counts['cache_write_12h_tokens']) AS cache_write_12h_tokens,
+    toUInt64OrNull(counts['output_tokens']) AS output_tokens,
+    toUInt64OrNull(counts['audio_input_tokens']) AS audio_input_tokens,
+    toUInt64OrNull(counts['cached_audio_input_tokens']) AS cached_audio_input_tokens,
+    toUInt64OrNull(counts['audio_output_tokens']) AS audio_output_tokens,
+    toUInt64OrNull(counts['image_input_tokens']) AS image_input_tokens,
+    toUInt64OrNull(counts['image_output_tokens']) AS image_output_tokens,
+    toUInt64OrNull(counts['web_search_calls']) AS web_search_calls,
+    toUInt64OrNull(counts['file_search_calls']) AS file_search_calls,
+    toUInt64OrNull(counts['code_execution_calls']) AS code_execution_calls,
+    toUInt64OrNull(counts['reasoning_tokens']) AS reasoning_tokens,
     if(is_damaged, 'unpriced', s.price_status) AS price_status,
     if(is_damaged, 'invalid_usage', leftUTF8(toValidUTF8(s.reason), 512)) AS reason,
     arrayStringConcat(arrayFilter(each -> each != '', [
@@ -97,17 +102,17 @@ SELECT
             'llmcost.price_status on the span is none of ours')
     ]), '; ') AS detail,
     if(has_cost AND s.missing_rates != '', splitByChar(' ', leftUTF8(toValidUTF8(s.missing_rates), 512)), []) AS missing_rates,
-    if(has_cost, total_cost, NULL) AS cost_usd,
-    if(has_cost, if(amounts['list'] = '', total_cost, toDecimal64OrZero(amounts['list'], 12)), NULL) AS list_cost_usd,
-    if(has_cost, input_cost, NULL) AS input_cost_usd,
-    if(has_cost, cached_input_cost, NULL) AS cached_input_cost_usd,
-    if(has_cost, cache_write_cost, NULL) AS cache_write_cost_usd,
-    if(has_cost, output_cost, NULL) AS output_cost_usd,
-    if(has_cost, audio_cost, NULL) AS audio_cost_usd,
-    if(has_cost, image_cost, NULL) AS image_cost_usd,
-    if(has_cost, tool_cost, NULL) AS tool_cost_usd,
-    if(has_cost, request_cost, NULL) AS request_cost_usd,
-    if(has_cost, toDecimal64OrZero(amounts['cache_savings'], 12), NULL) AS cache_savings_usd,
+    total_cost + nothing AS cost_usd,
+    if(amounts['list'] = '', total_cost, toDecimal64OrZero(amounts['list'], 12)) + nothing AS list_cost_usd,
+    input_cost + nothing AS input_cost_usd,
+    cached_input_cost + nothing AS cached_input_cost_usd,
+    cache_write_cost + nothing AS cache_write_cost_usd,
+    output_cost + nothing AS output_cost_usd,
+    audio_cost + nothing AS audio_cost_usd,
+    image_cost + nothing AS image_cost_usd,
+    tool_cost + nothing AS tool_cost_usd,
+    request_cost + nothing AS request_cost_usd,
+    toDecimal64OrZero(amounts['cache_savings'], 12) + nothing AS cache_savings_usd,
     if(match(call.provider_cost_usd, '^-?[0-9]{1,6}([.][0-9]{1,12})?$$'), toDecimal64OrNull(call.provider_cost_usd, 12), NULL)
         AS provider_cost_usd,
     if(has_cost, leftUTF8(toValidUTF8(s.rate_id), 512), '') AS rate_id,

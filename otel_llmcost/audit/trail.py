@@ -15,8 +15,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final, Literal
 
-from opentelemetry.context import Context
-
 from otel_llmcost import dialects
 from otel_llmcost.attributes import ATTEMPT_KIND, COST_USD, DUPLICATE_OF
 from otel_llmcost.audit.bodies import Body
@@ -32,7 +30,6 @@ __all__ = ["MAX_SPANS", "Charged", "Decided", "Repeat", "TooMany", "Trail"]
 MAX_SPANS: Final = 1_000_000
 """Of one audit, model calls or not: about 1 GB. More belongs into a ledger."""
 
-_NO_CONTEXT: Final = Context()
 _NO_PRICE: Final = Unpriced(reason="no_usage")
 
 
@@ -119,7 +116,7 @@ class Trail:
             _Call(
                 span=replace(span, name="", attributes={}),
                 call=call,
-                owner=self._owners.read(_NO_CONTEXT, span.resource, span.attributes),
+                owner=self._owners.read_copied(span.resource, span.attributes),
                 declared="retry" if kind == "retry" else "fallback" if kind == "fallback" else None,
                 duplicate_of=of if isinstance(of, str) else "",
                 stamped_cost_usd=cost if isinstance(cost, str) else None,

@@ -14,7 +14,7 @@ from opentelemetry.context.context import Context
 from otel_llmcost.attributes import OWNER_ATTRIBUTES, PREFIX
 from otel_llmcost.counters import COUNTERS
 from otel_llmcost.errors import SettingsError
-from otel_llmcost.model import NO_OWNER, Owner
+from otel_llmcost.model import NO_OWNER, Owner, maker
 from otel_llmcost.ownership.attribution import ATTEMPTS
 from otel_llmcost.ownership.hashing import OwnerHash
 from otel_llmcost.ownership.values import MAX_READ, clean_value, is_extra_name, plain_text
@@ -50,6 +50,7 @@ _SOURCES: Final = tuple(
 _INBOUND: Final = create_key("llmcost-inbound")
 _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 _UNSEEN: Final = object()
+_new_owner: Final = maker(Owner)
 _NO_CONTEXT: Final = Context()
 
 
@@ -254,7 +255,7 @@ class OwnerReader:
                     values[slot] = OVERFLOW
                     overflowed += 1
             fields = dict(zip(_FIELDS, values, strict=True))
-            known = Owner(**fields, extra=dict(extra), source=_SOURCES[bits]), overflowed
+            known = _new_owner(**fields, extra=dict(extra), source=_SOURCES[bits]), overflowed
             _keep(self._owners, key, known, _MAX_CACHED)
         return known
 

@@ -91,7 +91,8 @@ def _varint(body: bytes, position: int) -> tuple[int, int]:
 
 def _each(request: ExportTraceServiceRequest) -> Iterator[Found]:
     for resource_spans in request.resource_spans:
-        resource = bounded(_attributes(resource_spans.resource.attributes))
+        pairs = resource_spans.resource.attributes
+        resource = bounded(_attributes([pair.key for pair in pairs], pairs))
         for scope_spans in resource_spans.scope_spans:
             scope = scope_spans.scope.name[:_MAX_NAME], scope_spans.scope.version[:_MAX_NAME]
             for span in scope_spans.spans:
@@ -106,7 +107,8 @@ def _read(span: Span, resource: Attributes, scope: tuple[str, str]) -> Found:
         return f"span {span_id.hex()} has no start_time_unix_nano"
     parent_span_id = parent.hex() if len(parent) == 8 and parent != _NO_ID else None
     pairs = span.attributes
-    if GATE_KEYS.isdisjoint([pair.key for pair in pairs]):
+    keys = [pair.key for pair in pairs]
+    if GATE_KEYS.isdisjoint(keys):
         return _link(trace_id=trace_id.hex(), span_id=span_id.hex(), parent_span_id=parent_span_id, start_unix_ns=start)
     code, kind = span.status.code, span.kind
     status = _STATUS[code] if 0 <= code < len(_STATUS) else "unset"
@@ -118,7 +120,7 @@ def _read(span: Span, resource: Attributes, scope: tuple[str, str]) -> Found:
         kind=_KINDS[kind] if 0 <= kind < len(_KINDS) else "internal",
         start_unix_ns=start,
         end_unix_ns=span.end_time_unix_nano or start,
-        attributes=_attributes(pairs),
+        attributes=_attributes(keys, pairs),
         resource=resource,
         scope_name=scope[0],
         scope_version=scope[1],
@@ -153,12 +155,15 @@ def _exception_type(span: Span) -> str | None:
     return None
 
 
-def _attributes(pairs: Iterable[KeyValue]) -> dict[str, object]:
+def _attributes(keys: Iterable[str], pairs: Iterable[KeyValue]) -> dict[str, object]:
     found: dict[str, object] = {}
-    for pair in pairs:
-        value = _value(pair.value, 0)
-        if value is not None:
-            found[pair.key] = value
+    for key, pair in zip(keys, pairs, strict=True):
+        held = pair.value
+        kind = held.WhichOneof("value")
+        if kind == "string_value":  # nearly all of them, and a third of the time of this loop
+            found[key] = held.string_value
+        elif (value := _value(held, 0)) is not None:
+            found[key] = value
     return found
 
 

@@ -103,9 +103,7 @@ class Service:
         try:
             await self._read(request, held)
             is_gzip = request.headers.get("content-encoding", "").lower() == "gzip"
-            work = asyncio.get_running_loop().run_in_executor(
-                self._worker, self._take, b"".join(held), encoding, is_gzip
-            )
+            work = self._begin(b"".join(held), encoding, is_gzip)
             outcome = await asyncio.shield(work)  # a sender that goes away meanwhile will send it again
         finally:
             self._requests -= 1
@@ -113,6 +111,12 @@ class Service:
         if isinstance(outcome, _No):
             raise outcome
         return outcome
+
+    def _begin(self, body: bytes, encoding: str, is_gzip: bool) -> asyncio.Future[Taken | _No]:
+        try:
+            return asyncio.get_running_loop().run_in_executor(self._worker, self._take, body, encoding, is_gzip)
+        except RuntimeError:  # it was closed while the body came
+            raise _No(HTTPStatus.TOO_MANY_REQUESTS, "this receiver is ending", retry_after=_LATER_SECONDS) from None
 
     def _check(self, request: Request, encoding: str) -> None:
         headers = request.headers

@@ -268,6 +268,16 @@ def test_more_than_it_takes_at_once(sender: Sender, monkeypatch: pytest.MonkeyPa
     assert (answers[0][0], sender.stored()) == (200, 1)
 
 
+def test_a_body_that_comes_while_it_ends(sender: Sender) -> None:
+    """
+    What comes too late for a receiver that ends is not lost: its sender is told to come again.
+    """
+    sender.receiver._service.close()
+    status, _, headers = sender.post(as_json(ONE), JSON)
+
+    assert (status, headers["retry-after"], sender.stored()) == (429, "10", 0)
+
+
 def test_a_slow_body_ends(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     A body that trickles in is cut off after its time, and holds nobody else up.

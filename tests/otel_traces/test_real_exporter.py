@@ -158,5 +158,6 @@ def test_an_answer_that_is_lost(server: ClickHouseDouble, tmp_path: Path, kind: 
             dsn = server.dsn(ledger.dsn.database)
             found = CliRunner().invoke(cli, ["verify", "--dsn", dsn]).output
             assert (f"whose span has another row: {copies}, with $0.0231 too much" in found) == bool(copies)
-            CliRunner().invoke(cli, ["repair", "--apply", "--dsn", dsn])
+            repaired = CliRunner().invoke(cli, ["repair", "--apply", "--dsn", dsn])
+            assert repaired.exit_code == 0, repaired.output
             assert ask(ledger, "SELECT sum(requests), sum(cost_usd) FROM spend_by_hour") == ["2", "0.0231"]

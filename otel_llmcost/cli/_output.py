@@ -12,7 +12,17 @@ from typing import Final
 import click
 import orjson
 
-__all__ = ["FORMATS", "Column", "Number", "print_csv", "print_facts", "print_json", "print_markdown", "print_table"]
+__all__ = [
+    "FORMATS",
+    "Column",
+    "Number",
+    "print_csv",
+    "print_facts",
+    "print_json",
+    "print_markdown",
+    "print_table",
+    "print_text",
+]
 
 FORMATS: Final = ("table", "json", "csv", "markdown")
 _GAP: Final = "  "
@@ -38,17 +48,21 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, not
         cells = (_cell(row[index], widths[index], columns[index].right) for index in kept)
         click.echo(_GAP.join(cells).rstrip())
     for note in notes:
-        click.echo(_printable(note))
+        print_text(note)
     if left_out := [column.title for index, column in enumerate(columns) if index not in kept]:
-        click.echo(f"Left out here: {', '.join(left_out)}. A wider terminal, or a pipe, shows all columns.", err=True)
+        print_text(f"Left out here: {', '.join(left_out)}. A wider terminal, or a pipe, shows all columns.", err=True)
+
+
+def print_text(text: str, *, err: bool = False) -> None:
+    """Print a paragraph, wrapped to the terminal that it goes to: nothing is cut."""
+    click.echo(_wrapped(text, _width(err=err)), err=err)
 
 
 def print_facts(facts: Sequence[tuple[str, str]]) -> None:
     """Print names and what is said about each, wrapped to the terminal: nothing is cut."""
     indent = max((len(name) for name, _ in facts), default=0) + len(_GAP)
     for name, text in facts:
-        said = click.wrap_text(_printable(text), _width(), name.ljust(indent), " " * indent)
-        click.echo(said)
+        click.echo(_wrapped(text, _width(), name.ljust(indent), " " * indent))
 
 
 def print_markdown(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, notes: Sequence[str] = ()) -> None:
@@ -77,9 +91,14 @@ def print_json(content: object) -> None:
     click.echo(orjson.dumps(content, option=orjson.OPT_INDENT_2).decode())
 
 
-def _width() -> int:
+def _width(*, err: bool = False) -> int:
     """Give the columns of the terminal; when piped, as many as are wanted."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else _ENDLESS
+    stream = sys.stderr if err else sys.stdout
+    return shutil.get_terminal_size().columns if stream.isatty() else _ENDLESS
+
+
+def _wrapped(text: str, width: int, first: str = "", other: str = "") -> str:
+    return click.wrap_text(_printable(text), width, first, other)
 
 
 def _fit(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> tuple[list[int], list[int]]:

@@ -10,12 +10,13 @@ from decimal import Decimal
 import click
 
 from otel_llmcost.cli._options import dsn_option
-from otel_llmcost.cli._output import Column, print_facts, print_json, print_table
+from otel_llmcost.cli._output import Column, print_facts, print_json, print_table, print_text
 from otel_llmcost.reports import ExplainedRequest
 from otel_llmcost.reports import explain as find_explained
 from otel_llmcost.reports.money import exact_usd, sum_usd
 from otel_llmcost.reports.session import open_ledger
 from otel_llmcost.settings import Settings
+from otel_llmcost.verify.duplicates import COPY
 
 __all__ = ["explain"]
 
@@ -46,28 +47,47 @@ def explain(id: str, format: str, dsn: str | None) -> None:
     if len(found) > 1:
         known = [each.final_cost_usd for each in found if each.final_cost_usd is not None]
         unknown = f", and {len(found) - len(known)} whose cost is not known" if len(known) < len(found) else ""
-        click.echo(f"\n{len(found)} requests, together ${exact_usd(sum_usd(known))}{unknown}")
+        click.echo()
+        print_text(f"{len(found)} requests, together ${exact_usd(sum_usd(known))}{unknown}")
 
 
 def _print(found: ExplainedRequest) -> None:
     row = found.row
-    click.echo(f"{_instant(row['timestamp'])}  {row['provider']} {row['model']}  {_cost(row)}")
+    print_text(f"{_instant(row['timestamp'])}  {row['provider']} {row['model']}  {_cost(row)}")
     print_facts([(name, text) for name, text in _facts(found) if text])
     if found.lines:
         click.echo()
         print_table(_ARITHMETIC, list(_arithmetic(found)))
     if not found.agrees:
-        click.echo(
+        print_text(
             "The stored cost is not what the rate's content gives: run this again with the version that priced it."
         )
+    for line in _copies(found):
+        print_text(line)
     for each in found.adjustments:
         change = "taken back" if each["sign"] == -1 else "added"
         owner = f"{each['team']} / {each['feature']} / {each['customer_id']}"
-        click.echo(
+        print_text(
             f"Adjusted {_instant(each['adjusted_at'])}: {_cost(each)} {change}, {owner} ({each['adjustment_reason']})"
         )
     if found.adjustments:
-        click.echo(f"After adjustments: {_usd(found.final_cost_usd, found.is_lower_bound)}")
+        print_text(f"After adjustments: {_usd(found.final_cost_usd, found.is_lower_bound)}")
+
+
+def _copies(found: ExplainedRequest) -> Iterator[str]:
+    if not found.copies:
+        return
+    taken = sum(1 if row["sign"] == -1 else -1 for row in found.adjustments if row["adjustment_reason"] == COPY)
+    yield f"Stored {_times(1 + len(found.copies))}, taken back {_times(taken)} as a copy."
+    for row in found.copies:
+        yield f"Copy of {_instant(row['timestamp'])}: {_cost(row)}"
+    if taken < len(found.copies):
+        total = _usd(found.final_cost_usd, found.is_lower_bound)
+        yield f"The bill has {total} for it: `otel-llmcost repair` takes back all but one."
+
+
+def _times(number: int) -> str:
+    return {0: "never", 1: "once", 2: "twice"}.get(number, f"{number} times")
 
 
 _ARITHMETIC = [
@@ -163,6 +183,7 @@ def _decimal(value: object) -> Decimal:
 def _json(found: ExplainedRequest) -> dict[str, object]:
     return {
         "request": _plain(found.row),
+        "copies": [_plain(row) for row in found.copies],
         "arithmetic": [_plain(asdict(line)) for line in found.lines],
         "rate": None if found.rate is None else {name: getattr(found.rate, name) for name in _RATE},
         "adjustments": [_plain(row) for row in found.adjustments],

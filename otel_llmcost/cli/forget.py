@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from otel_llmcost.cli._options import asked, dsn_option
-from otel_llmcost.cli._output import Column, print_table
+from otel_llmcost.cli._output import Column, print_table, print_text
 from otel_llmcost.forgetting import Customer, Trace, find, remains
 from otel_llmcost.forgetting import forget as forget_customer
 from otel_llmcost.reports.money import usd
@@ -44,23 +44,23 @@ def forget(customer: str, apply: bool, dsn: str | None) -> None:
     files = [*remains(journal, wanted)] if journal is not None else []
     _print(found, applied=apply)
     for line in _unfinished(left, files):
-        click.echo(line, err=True)
+        print_text(line, err=True)
     if apply and (left or files):
         raise SystemExit(3)
 
 
 def _print(found: Sequence[Trace], *, applied: bool) -> None:
     if not found:
-        click.echo("No row of this ledger names this customer.")
+        print_text("No row of this ledger names this customer.")
         return
     rows = [
         [trace.table, f"{trace.month[:4]}-{trace.month[4:]}", f"{trace.rows:,}", usd(trace.cost_usd)] for trace in found
     ]
     print_table([Column("Table"), Column("Month"), Column("Rows", right=True), Column("Cost", right=True)], rows)
     if applied:
-        click.echo("Forgotten: (forgotten) stands in its place, and every total is what it was.")
+        print_text("Forgotten: (forgotten) stands in its place, and every total is what it was.")
     else:
-        click.echo("Nothing was changed. With --apply these become (forgotten), and every total stays what it is.")
+        print_text("Nothing was changed. With --apply these become (forgotten), and every total stays what it is.")
 
 
 def _unfinished(left: Sequence[Trace], files: Sequence[Path]) -> list[str]:

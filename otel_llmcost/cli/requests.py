@@ -18,7 +18,7 @@ from otel_llmcost.cli._options import (
     where_of,
     where_option,
 )
-from otel_llmcost.cli._output import Column, Number, print_csv, print_json, print_markdown, print_table
+from otel_llmcost.cli._output import Column, Number, print_csv, print_json, print_markdown, print_table, print_text
 from otel_llmcost.reports import RequestRow
 from otel_llmcost.reports import requests as find_requests
 from otel_llmcost.reports.money import exact_usd, usd
@@ -69,7 +69,7 @@ def requests(
             notes=["Why one cost what it did: otel-llmcost explain SPAN_ID"] if rows else ["None."],
         )
     if not rows:
-        click.echo(NO_REQUESTS, err=True)
+        print_text(NO_REQUESTS, err=True)
 
 
 _TABLE = [

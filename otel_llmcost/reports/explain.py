@@ -1,10 +1,17 @@
-"""Why a request cost what it cost: its row, its arithmetic, its rate, and every correction since."""
+"""
+Why a request cost what it cost: its row, its arithmetic, its rate, and every correction since.
+
+A request is a span. Where its row was stored more often than once, the copies are told with it, because the bill has all
+of them until a repair takes back all but one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import groupby
+from operator import itemgetter
 
 import orjson
 
@@ -24,7 +31,9 @@ class ExplainedRequest:
     """One request that an id names, with everything that is known about its cost."""
 
     row: Row
-    """Its row of `llm_requests`, by column."""
+    """Its row of `llm_requests`, by column; the best one where there are copies."""
+    copies: tuple[Row, ...]
+    """Further rows of the same span, which the bill has too."""
     components: tuple[tuple[str, Decimal], ...]
     """(component, USD) as stored, only those not zero; they sum to the row's `cost_usd`."""
     lines: tuple[Line, ...]
@@ -41,7 +50,7 @@ class ExplainedRequest:
 
     @property
     def final_cost_usd(self) -> Decimal | None:
-        """What the request costs after its adjustments; None when a charge in force has no known cost."""
+        """What the request costs, copies and adjustments included; None when a charge in force has no known cost."""
         charges = self._charges()
         if sum(sign for sign, row in charges if _usd(row) is None):
             return None
@@ -54,7 +63,8 @@ class ExplainedRequest:
 
     def _charges(self) -> list[tuple[int, Row]]:
         """Give its charges with their signs; those that were taken back cancel out."""
-        return [(1, self.row), *((-1 if row["sign"] == -1 else 1, row) for row in self.adjustments)]
+        stored = ((1, row) for row in (self.row, *self.copies))
+        return [*stored, *((-1 if row["sign"] == -1 else 1, row) for row in self.adjustments)]
 
 
 def _usd(row: Row) -> Decimal | None:
@@ -73,15 +83,18 @@ def explain(ledger: Answers, id: str) -> tuple[ExplainedRequest, ...]:  # noqa: 
         raise ReportError(f"no request, response, trace or span is known as {id!r}: see `otel-llmcost requests`")
     adjustments = _adjustments(ledger, rows)
     rates = _rates(ledger, [*rows, *(row for found in adjustments.values() for row in found)])
-    return tuple(_explained(row, rates, adjustments) for row in rows)
+    spans = groupby(rows, key=itemgetter("trace_id", "span_id"))
+    return tuple(_explained(tuple(copies), rates, adjustments) for _, copies in spans)
 
 
 def _explained(
-    row: Row, rates: Mapping[str, RateContent], adjustments: Mapping[tuple[str, str], list[Row]]
+    rows: tuple[Row, ...], rates: Mapping[str, RateContent], adjustments: Mapping[tuple[str, str], list[Row]]
 ) -> ExplainedRequest:
+    row, *copies = rows
     rate = rates.get(str(row["rate_id"]))
     return ExplainedRequest(
         row=row,
+        copies=tuple(copies),
         components=_components(row),
         lines=() if rate is None else tuple(arithmetic(rate.content, _usage(row))),
         rate=rate,

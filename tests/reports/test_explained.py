@@ -23,7 +23,7 @@ def explained(*charges: tuple[int, str | None, str]) -> ExplainedRequest:
         {"sign": sign, "cost_usd": cost if cost is None else Decimal(cost), "price_status": status}
         for sign, cost, status in ((1, "0.01", "priced"), *charges)
     ]
-    return ExplainedRequest(row=first, components=(), lines=(), rate=None, adjustments=tuple(others))
+    return ExplainedRequest(row=first, copies=(), components=(), lines=(), rate=None, adjustments=tuple(others))
 
 
 @pytest.mark.parametrize(
@@ -104,6 +104,34 @@ def test_a_lower_bound_that_was_taken_back(moved: str, command: tuple[str, ...])
     assert "≥ $0.005" in result.stdout, result.output
     assert "≥ -$" not in result.stdout
     assert "≥ $0.005 taken back" not in result.stdout
+
+
+@pytest.fixture
+def copied(server: ClickHouseDouble) -> str:
+    """The DSN of a ledger with one request whose row came three times, the second time worse."""
+    dsn = server.dsn("copied")
+    good, worse = a_request(1), a_request(1, price=priced(7 * 10**9), usage=None)
+    with connect(dsn) as ledger:
+        if migrations.apply(ledger):
+            for number, row in enumerate((good, worse, good)):
+                store(ledger, [row], token=f"batch-{number}")
+    return dsn
+
+
+def test_a_request_that_was_stored_again(copied: str) -> None:
+    """
+    Copies of a row are one request: told with what the bill has for it, until a repair took back all but the best.
+    """
+    before = CliRunner().invoke(cli, ["explain", "chatcmpl-1", "--dsn", copied]).stdout
+    repaired = CliRunner().invoke(cli, ["repair", "--apply", "--dsn", copied])
+    after = CliRunner().invoke(cli, ["explain", "chatcmpl-1", "--dsn", copied]).stdout
+
+    assert repaired.exit_code == 0, repaired.output
+    assert "The bill has $0.0301 for it: `otel-llmcost repair` takes back all but one." in before
+    assert "Stored 3 times, taken back twice as a copy." in after
+    assert "After adjustments: $0.01155" in after
+    for output in (before, after):
+        assert (output.count("gpt-5.4-mini  $0.01155"), "requests, together" in output) == (1, False), output
 
 
 @pytest.mark.parametrize("context", [Context(prec=3), Context(prec=28, traps=[Inexact, InvalidOperation])])

@@ -74,10 +74,16 @@ class Customer:
             raise ReportError(f"{customer_id!r} is no customer's id")
         stored = OwnerHash.from_settings(settings)
         names = ("customer_id", *stored.names)
-        self.ids = frozenset({cleaned, *(stored.of(name, cleaned) for name in names)})
+        # As given too: a version that did not clean the customers of outcomes has hashed them like that.
+        given = {cleaned, customer_id} if _is_storable(customer_id) else {cleaned}
+        self.ids = frozenset(given | {stored.of(name, each) for name in names for each in given})
         salt = secrets.token_hex(16)
         digests = [hashlib.sha256((salt + each).encode()).hexdigest() for each in sorted(self.ids)]
         self.parameters: dict[str, object] = {"salt": salt, "digests": digests}
+
+
+def _is_storable(text: str) -> bool:
+    return text.encode("utf-8", "ignore").decode() == text
 
 
 def find(ledger: Ledger, customer: Customer) -> tuple[Trace, ...]:

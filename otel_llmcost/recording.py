@@ -19,6 +19,7 @@ from otel_llmcost.errors import JournalError
 from otel_llmcost.exporter import ClickHouseSpanExporter, only_exporter
 from otel_llmcost.ledger.row import outcome_row
 from otel_llmcost.model import ModelCall, Price, Request, SpanView, Usage
+from otel_llmcost.ownership.values import clean_value, plain_text
 from otel_llmcost.providers import normalise_provider
 
 __all__ = ["record_outcome", "record_request"]
@@ -97,27 +98,44 @@ def record_request(
 
 def record_outcome(
     *,
-    action: str,
-    action_id: str,
+    action: str | int,
+    action_id: str | int,
     value_usd: Decimal,
     at: datetime | None = None,
-    customer_id: str | None = None,
+    customer_id: str | int | None = None,
     exporter: ClickHouseSpanExporter | None = None,
 ) -> None:
     """
     Record what a business action was worth, in US dollars: the other half of a margin.
 
-    Raises as `record_request` does, and `ValueError` for a value that is no exact amount.
+    Action, action id and customer are stored as a request's are, cleaned and hashed alike, so that both sides meet.
+
+    Raises as `record_request` does, and `ValueError` for a value that is no exact amount, and for an action or an id of
+    one in which nothing can be read.
     """
     at_ns, exporter = _unix_ns(at), exporter or only_exporter()
+    customer = None if customer_id is None else _cleaned("customer_id", customer_id)
     row = outcome_row(
-        action=action,
-        action_id=exporter.owners.hash.of("action_id", action_id),
+        action=_named("action", action),
+        action_id=exporter.owners.hash.of("action_id", _named("action_id", action_id)),
         value_usd=value_usd,
         start_unix_ns=at_ns,
-        customer_id=exporter.owners.hash.of("customer_id", customer_id) if customer_id else None,
+        customer_id=customer and exporter.owners.hash.of("customer_id", customer),
     )
     exporter.append("llm_outcomes", at_ns, row)
+
+
+def _named(name: str, value: object) -> str:
+    cleaned = _cleaned(name, value)
+    if cleaned is None:
+        raise ValueError(f"record_outcome({name}={value!r}) names nothing: give the {name} of its requests")
+    return cleaned
+
+
+def _cleaned(name: str, value: object) -> str | None:
+    if (text := plain_text(value)) is None:
+        raise TypeError(f"record_outcome({name}=…) takes text or a whole number, not {type(value).__name__}")
+    return clean_value(text)
 
 
 def _check_texts(**named: object) -> None:

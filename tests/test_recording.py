@@ -149,3 +149,41 @@ def test_an_outcome_is_journaled(exporter):
     (row,) = rows(exporter, "llm_outcomes")
 
     assert (row["action"], Decimal(row["value_usd"])) == ("ticket", Decimal("4.2"))
+
+
+def test_an_outcome_meets_its_requests(tmp_path):
+    """
+    Whatever blanks and invisible characters an id came with, a request and its outcome are stored under the same one,
+    hashed or not.
+    """
+    key = tmp_path / "key"
+    key.write_text("0123456789abcdef0123456789abcdef")
+    key.chmod(0o600)
+    hashed = Settings(dsn=f"chdb://{tmp_path}/hashed", hash_key_file=str(key), hash_keys=("customer_id", "action_id"))
+    for settings in (Settings(dsn=f"chdb://{tmp_path}/plain"), hashed):
+        exporter = ClickHouseSpanExporter(settings=settings)
+        ids = {"action": " reply\u200b ", "action_id": 42, "customer_id": "acme\n corp "}
+        with attributed(**ids):
+            record_request(provider="openai", model="gpt-5.4-mini", usage=USAGE, at=AT, exporter=exporter)
+        record_outcome(**ids, value_usd=Decimal(3), at=AT, exporter=exporter)
+        (request,), (outcome,) = rows(exporter), rows(exporter, "llm_outcomes")
+        exporter.shutdown()
+
+        assert {name: outcome[name] for name in ids} == {name: request[name] for name in ids}
+
+
+@pytest.mark.parametrize("name", ["action", "action_id"])
+def test_an_outcome_of_nothing(exporter, name):
+    """
+    An outcome that no request could share is refused, with the name of what is empty.
+    """
+    with pytest.raises(ValueError, match=f"{name}=.* names nothing"):
+        record_outcome(**{"action": "a", "action_id": "b", name: " \u200b"}, value_usd=Decimal(1), exporter=exporter)
+
+
+def test_a_customer_that_is_no_text(exporter):
+    """
+    What cannot be an owner is refused, as `attributed` does.
+    """
+    with pytest.raises(TypeError, match=r"customer_id=.* takes text or a whole number, not float"):
+        record_outcome(action="a", action_id="b", customer_id=4.2, value_usd=Decimal(1), exporter=exporter)

@@ -131,6 +131,23 @@ def test_forgets_and_keeps_every_total(ledger: Ledger, settings: Settings) -> No
     assert extra.replace("\\", "") == "{'account':'(forgotten)','tier':'gold'}"
 
 
+def test_outcomes_that_were_stored_as_given(ledger: Ledger, settings: Settings) -> None:
+    """
+    An outcome whose customer was never cleaned is the same customer's, and is forgotten with the rest; others are not.
+    """
+    given = (" acme", "acme\t", "ac\u200bme", "a\u202ecme\u0085", "ac me")
+    rows = [
+        outcome_row(start_unix_ns=START_NS, action="reply", action_id="a", value_usd=Decimal(3), customer_id=name)
+        for name in given
+    ]
+    ledger.insert("llm_outcomes", segment(rows), token="given")
+
+    assert ("llm_outcomes", "202611", len(given)) in named(ledger)
+    assert forget(ledger, Customer("acme", settings), settings) == ()
+    left = ask(ledger, "SELECT arrayStringConcat(arraySort(groupUniqArray(customer_id)), '|') FROM llm_outcomes")
+    assert left == ["(forgotten)|ac me|globex"]
+
+
 def test_twice_is_once(ledger: Ledger, settings: Settings) -> None:
     """
     Forgetting again, or somebody who was never there, changes nothing.

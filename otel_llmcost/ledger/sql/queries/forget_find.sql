@@ -16,6 +16,9 @@ UNION ALL
 SELECT 'llm_outcomes', toString(toYYYYMM(o.timestamp)) AS month, toInt64(count()), toDecimal128(0, 12)
 FROM llm_outcomes AS o
 WHERE has({digests:Array(String)}, lower(hex(SHA256(concat({salt:String}, o.customer_id)))))
+    OR has({digests:Array(String)}, lower(hex(SHA256(concat({salt:String}, leftUTF8(trimBoth(normalizeUTF8NFC(
+            replaceRegexpAll(replaceRegexpAll(replaceRegexpAll(toValidUTF8(o.customer_id), '[\\s\\x1c-\\x1f\\x{85}\\p{Z}]', ' '),
+                '[\\p{Cc}\\p{Cf}]', ''), ' +', ' '))), 128))))))
 GROUP BY month
 UNION ALL
 SELECT 'spend_by_customer_day', toString(toYYYYMM(s.day)) AS month, toInt64(count()), toDecimal128(sum(s.cost_usd), 12)

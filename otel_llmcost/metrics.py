@@ -5,7 +5,7 @@ size and age, and the cost and tokens of what was shipped.
 Everything is summed in integers and read when a reader collects, so that no span pays for it: cost is added once per
 batch that the ledger has acknowledged, in picodollars, and becomes a float when it is read. The ledger is exact; these
 are for alerts. Limits: a process that dies between an acknowledgement and the next collection takes that batch's cost with
-it; an embedded ledger is shipped by its owner, so its cost is reported there. A sum never falls, as a counter must not:
+it; one that died before the acknowledgement may have a batch acknowledged, and added, again; an embedded ledger is shipped by its owner, so its cost is reported there. A sum never falls, as a counter must not:
 what adjustments take back is made up for by later charges of the same attributes, and lost when the process ends.
 """
 

@@ -69,7 +69,14 @@ def rates(
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.pass_context
 def check(ctx: click.Context, files: tuple[Path, ...]) -> None:
-    """Validate rate cards and contracts: exit 0, or 1 with file and line of each first error."""
+    """
+    Validate rate cards and contracts: exit 0, or 1 with file and line of each first error.
+
+    \b
+    Examples:
+      otel-llmcost rates check contract.yaml
+      otel-llmcost rates check prices/*.yaml
+    """
     from otel_llmcost.pricing.reading import read_card
 
     failed = False

@@ -47,7 +47,14 @@ def _place_options(command: Command) -> Command:
 @_place_options
 @click.option("--backfill", "with_history", is_flag=True, help="Also the spans that the table of traces already has.")
 def apply(dsn: str | None, cluster: str | None, with_access: bool, traces: str | None, with_history: bool) -> None:
-    """Create what is missing; safe to run again, and by several at once."""
+    """
+    Create what is missing; safe to run again, and by several at once.
+
+    \b
+    Examples:
+      otel-llmcost schema apply --dsn https://writer:secret@clickhouse.example.com:8443/llmcost
+      otel-llmcost schema apply --cluster main --with-access
+    """
     if with_history and traces is None:
         raise click.UsageError("--backfill needs --from-otel-traces: name the table whose spans are to be stored")
     settings = Settings.from_env(dsn=dsn, cluster=cluster)
@@ -85,7 +92,14 @@ def _backfill(ledger: Ledger, source: TracesTable) -> None:
     help="How the table of traces keeps them; `apply` looks for itself.",
 )
 def show(dsn: str | None, cluster: str | None, with_access: bool, traces: str | None, attributes: Attributes) -> None:
-    """Print the SQL that `apply` runs on an empty server, for people who run it by hand; connects to nothing."""
+    """
+    Print the SQL that `apply` runs on an empty server, for people who run it by hand; connects to nothing.
+
+    \b
+    Examples:
+      otel-llmcost schema show --dsn http://clickhouse.example.com:8123/llmcost > schema.sql
+      otel-llmcost schema show --cluster main --with-access
+    """
     settings = Settings.from_env(dsn=dsn, cluster=cluster)
     database = parse_dsn(settings.ledger_dsn()).database
     statements = [*migrations.script(database, settings.cluster)]
@@ -101,7 +115,14 @@ def show(dsn: str | None, cluster: str | None, with_access: bool, traces: str | 
 @dsn_option
 @click.pass_context
 def status(context: click.Context, dsn: str | None) -> None:
-    """List every file of the schema and where it stands; exit code 3 when one is not applied as it is."""
+    """
+    List every file of the schema and where it stands; exit code 3 when one is not applied as it is.
+
+    \b
+    Examples:
+      otel-llmcost schema status
+      otel-llmcost schema status --dsn https://reader:secret@clickhouse.example.com:8443/llmcost
+    """
     with connect(dsn or Settings.from_env().ledger_dsn()) as ledger:
         found = migrations.status(ledger)
     rows = [

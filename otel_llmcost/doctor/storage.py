@@ -51,7 +51,8 @@ def journal_findings(place: Dsn, settings: Settings) -> Iterator[Finding]:
     try:
         prepare(directory)
     except JournalError as error:
-        yield Finding(severity="problem", subject="journal", what=str(error), fix="Run the doctor as the application.")
+        what, _, remedy = str(error).rpartition(": ")
+        yield Finding(severity="problem", subject="journal", what=what, fix=remedy)
         return
     waits = backlog(directory)
     yield _backlog(waits, directory, place, settings)

@@ -72,7 +72,7 @@ class Call:
 
 
 def _advice(error: BaseException) -> str:
-    """Say what to do where the error alone does not: about TLS."""
+    """Say what to do where the error alone does not: about TLS, and a port where nobody listens."""
     import ssl
 
     seen: BaseException | None = error
@@ -81,5 +81,7 @@ def _advice(error: BaseException) -> str:
             return f". {_ADVICE.get(seen.verify_code, 'The server needs a certificate that is valid for its host')}"
         if isinstance(seen, ssl.SSLError):
             return ". Does the server speak TLS on that port? For https:// it is 8443 unless the DSN says another"
+        if isinstance(seen, ConnectionRefusedError):
+            return ". Is the server up, and is the port its HTTP port (8123, for https:// 8443)?"
         seen = seen.__cause__ or seen.__context__
     return ""

@@ -40,7 +40,7 @@ class OwnerLock:
         if file is None:
             raise LedgerBusy(
                 f"the ledger in {folder} is open in process {owner_process(folder)}, and an embedded ledger has one owner: "
-                "end that process, or ask again when it has ended; `otel-llmcost serve` is an owner that answers others"
+                f"{_way_out(folder)}"
             )
         os.ftruncate(file.descriptor, 0)
         os.pwrite(file.descriptor, f"{os.getpid()}\n".encode(), 0)
@@ -49,6 +49,16 @@ class OwnerLock:
     def release(self) -> None:
         """Give the folder free for the next owner, whoever else has a copy of the descriptor. May be called twice."""
         self._file.let_go()
+
+
+def _way_out(folder: Path) -> str:
+    """Say how to become the owner."""
+    from otel_llmcost.ledger.loopback import Address  # which is built on this module
+
+    owner, serving = owner_process(folder), Address.of(folder)
+    if serving is not None and str(serving.process) == owner:
+        return f"stop `otel-llmcost serve` (process {owner}), run this, and start it again"
+    return "end that process, or ask again when it has ended; `otel-llmcost serve` is an owner that answers others"
 
 
 def owner_process(folder: Path) -> str:

@@ -114,11 +114,13 @@ def test_quarantine(settings: Settings, journal: Path) -> None:
 
 def test_a_journal_that_others_can_read(settings: Settings, journal: Path) -> None:
     """
-    A folder that is open to others is a problem, because no row would be written there.
+    A folder that is open to others is a problem, because no row would be written there, and the fix closes it.
     """
     journal.chmod(0o755)
 
     assert found(settings)["journal"] == "problem"
+    (finding,) = [each for each in journal_findings(SERVER, settings) if each.severity == "problem"]
+    assert (finding.what, finding.fix) == (f"the journal folder '{journal}' is open to other users", "chmod 700 it")
 
 
 @pytest.mark.parametrize(("free", "severity"), [(MIB, "problem"), (300 * MIB, "warning"), (2_000 * MIB, "ok")])

@@ -172,15 +172,17 @@ def test_it_ends_in_the_middle_of_a_long_journal(dsn: str, folder: Path) -> None
 
 def test_one_owner(dsn: str) -> None:
     """
-    A second `serve`, and whoever must own the ledger to change it, is told at once which process to end.
+    A second `serve`, and whoever must own the ledger to change it, is told at once which process to stop, and what it is.
     """
     with Serve(dsn) as serve:
         second = run("serve", "--dsn", dsn)
+        shipping = run("ship", "--once", "--dsn", dsn)
         with pytest.raises(LedgerBusy, match=f"open in process {serve.process.pid}"), own_ledger(Settings(), dsn):
             pass
 
     assert second.returncode == 1
     assert f"open in process {serve.process.pid}" in second.stderr
+    assert f"stop `otel-llmcost serve` (process {serve.process.pid}), run this, and start it again" in shipping.stderr
 
 
 def test_after_a_kill_a_command_owns_the_ledger(dsn: str, folder: Path) -> None:

@@ -12,6 +12,7 @@ from otel_llmcost.ledger import Answers, Dsn
 from otel_llmcost.ledger.tables import Tables, read_tables, tables_to_ask_for
 from otel_llmcost.reports.gaps import GapReport
 from otel_llmcost.reports.money import exact_usd, sum_usd
+from otel_llmcost.reports.period import Period
 from otel_llmcost.settings import Settings
 
 __all__ = ["database_findings", "shipping_findings"]
@@ -22,13 +23,13 @@ Row = Mapping[str, object]
 
 
 def database_findings(ledger: Answers, place: Dsn, gaps: GapReport) -> Iterator[Finding]:
-    """Ask the engine about itself, and the hour rollup for the bill that `gaps` has from the rows."""
+    """Ask the engine about itself, and whether the hour rollup has the bill of the rows of the period of `gaps`."""
     before = datetime.now(UTC)
     (about,) = ledger.query("doctor_server")
     after = datetime.now(UTC)
     yield _clock(about, place, before, after)
     yield from _windows(read_tables(ledger.query("tables_that_remember", {"tables": tables_to_ask_for()})))
-    yield _quick_check(ledger, gaps)
+    yield _quick_check(ledger, gaps.period)
 
 
 def _clock(about: Row, place: Dsn, before: datetime, after: datetime) -> Finding:
@@ -61,22 +62,25 @@ def _windows(tables: Tables) -> Iterator[Finding]:
         yield Finding(severity="ok", subject="exactly once", what=what)
 
 
-def _quick_check(ledger: Answers, gaps: GapReport) -> Finding:
+def _quick_check(ledger: Answers, period: Period) -> Finding:
     """Compare two numbers of the period: what `verify` does for every cell."""
-    days = {"since": gaps.period.since, "until": gaps.period.until}
-    rollup = ledger.query("verify_spend_by_hour", days)
-    requests, cost = (
-        sum(int(str(row["requests"])) for row in rollup),
-        sum_usd(Decimal(str(row["cost_usd"])) for row in rollup),
+    days = {"since": period.since, "until": period.until}
+    months = ledger.query("verify_rollups", {**days, "by_cell": False, "rollups": ["spend_by_hour"]})
+    (requests, cost), (rows, rows_cost) = (
+        (
+            sum(int(str(row[f"{side}_requests"])) for row in months),
+            sum_usd(Decimal(str(row[f"{side}_cost_usd"])) for row in months),
+        )
+        for side in ("held", "rows")
     )
-    if (requests, cost) == (sum(row.requests for row in gaps.rows), gaps.total_usd):
+    if (requests, cost) == (rows, rows_cost):
         fix = "otel-llmcost verify compares every cell of every rollup, and looks for what was charged twice."
         return Finding(severity="ok", subject="rollups", what="spend_by_hour has the total of the rows", fix=fix)
     return Finding(
         severity="problem",
         subject="rollups",
-        what=f"spend_by_hour has ${exact_usd(cost)} of {requests:,} requests, the rows ${exact_usd(gaps.total_usd)} of "
-        f"{sum(row.requests for row in gaps.rows):,}",
+        what=f"spend_by_hour has ${exact_usd(cost)} of {requests:,} requests, the rows ${exact_usd(rows_cost)} of "
+        f"{rows:,}",
         fix="If rows are arriving, ask again; else `otel-llmcost verify` says what differs, and `repair` puts it right.",
         link=_LINK,
     )

@@ -8,8 +8,9 @@ stands under another team. Limits: the sketch `action_ids` of spend_by_action_da
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
 from typing import Final
 
@@ -38,6 +39,7 @@ MEASURES: Final = (
 )
 _LOOKS: Final = 3
 Sums = Mapping[str, object]
+Days = Mapping[str, date]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,48 +74,47 @@ def compare(
     """
     Compare every month of `period` with each of `rollups`.
 
-    While rows arrive, a rollup is behind its rows for as long as one insert takes: what differs is looked at again, up
-    to three times, and counts as different only if it never agreed. Raises `LedgerError`.
+    While rows arrive, a rollup is behind its rows for as long as one insert takes. So a month that differs is looked at
+    again, cell by cell, and counts as different only if some cell is off by the same in three looks: inserts that are
+    under way are never the same ones. Raises `LedgerError`.
     """
-    wanted = tuple(rollups)
-    found = _look(ledger, period, wanted)
-    for _ in range(_LOOKS - 1):
-        if not (doubtful := {(each.rollup, each.month) for each in found if not each.agrees}):
-            break
-        time.sleep(pause_seconds)
-        again = {
-            (each.rollup, each.month): each for each in _look(ledger, period, tuple({name for name, _ in doubtful}))
-        }
-        found = [again.get(key, each) if (key := (each.rollup, each.month)) in doubtful else each for each in found]
-    return found
+    days, wanted = {"since": period.since, "until": period.until}, list(rollups)
+    found = sorted(
+        (_month(row) for row in _ask(ledger, wanted, days, by_cell=False)),
+        key=lambda each: (list(ROLLUPS).index(each.rollup), each.month),
+    )
+    return [
+        each if each.agrees else replace(each, agrees=_was_moving(ledger, each, days, pause_seconds)) for each in found
+    ]
 
 
-def _look(ledger: Answers, period: Period, rollups: tuple[str, ...]) -> list[RollupMonth]:
-    days = {"since": period.since, "until": period.until}
-    by_cost = _by_month(ledger.query("verify_rows_by_cost", days)) if BY_COST in rollups else {}
-    rows = _by_month(ledger.query("verify_rows", days)) if {*rollups} - {BY_COST} else {}
-    found: list[RollupMonth] = []
-    for rollup in ROLLUPS:
-        if rollup in rollups:
-            expected, number = (by_cost, "fingerprint") if rollup == BY_COST else (rows, rollup)
-            held = _by_month(ledger.query(f"verify_{rollup}", days))
-            found += [
-                _month(rollup, partition, expected.get(partition, {}), number, held.get(partition, {}))
-                for partition in sorted({*expected, *held})
-            ]
-    return found
+def _was_moving(ledger: Answers, doubtful: RollupMonth, days: Days, pause_seconds: float) -> bool:
+    """Tell whether no cell of a month is off by the same whenever it is looked at."""
+    whole = days_of(doubtful.month)
+    part = {"since": max(whole.since, days["since"]), "until": min(whole.until, days["until"])}
+    steady: set[tuple[object, object]] | None = None
+    for look in range(_LOOKS):
+        if look:
+            time.sleep(pause_seconds)
+        rows = _ask(ledger, [doubtful.rollup], part, by_cell=True)
+        off = {(row["cell"], row["difference"]) for row in rows}
+        steady = off if steady is None else steady & off
+        if not steady:
+            return True
+    return False
 
 
-def _month(rollup: str, partition: str, rows: Sums, number: str, held: Sums) -> RollupMonth:
+def _ask(ledger: Answers, rollups: list[str], days: Days, *, by_cell: bool) -> Iterator[Sums]:
+    of_money = [name for name in rollups if name != BY_COST]
+    if of_money:
+        yield from ledger.query("verify_rollups", {**days, "by_cell": by_cell, "rollups": of_money})
+    if BY_COST in rollups:
+        yield from ledger.query("verify_quantiles", {**days, "by_cell": by_cell})
+
+
+def _month(row: Sums) -> RollupMonth:
+    rollup = str(row["rollup"])
     measures = MEASURES[:1] if rollup == BY_COST else MEASURES
-    sums, others = _sums(rows, measures), _sums(held, measures)
-    agrees = sums == others and rows.get(number, 0) == held.get("fingerprint", 0)
-    return RollupMonth(rollup=rollup, month=partition, rows=sums, held=others, agrees=agrees)
-
-
-def _by_month(rows: Iterable[Sums]) -> dict[str, Sums]:
-    return {str(row["month"]): row for row in rows}
-
-
-def _sums(row: Sums, measures: Iterable[str]) -> dict[str, Decimal]:
-    return {name: Decimal(str(row.get(name, 0))) for name in measures}
+    rows, held = ({name: Decimal(str(row[f"{side}_{name}"])) for name in measures} for side in ("rows", "held"))
+    agrees = rows == held and not row["difference"]
+    return RollupMonth(rollup=rollup, month=str(row["month"]), rows=rows, held=held, agrees=agrees)

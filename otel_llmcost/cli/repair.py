@@ -64,13 +64,18 @@ def repair(
 
 
 def _resend(ledger: Ledger, journal: Path, *, apply: bool) -> int:
-    """Send what is in quarantine again, or say what would be sent; give how many there are."""
+    """Send what is in quarantine again, or say what would be sent; give how many segments that is."""
     found = quarantined(journal)
     for each in found:
-        fate = "send again" if each.home else "leave, it holds no row that can be read:"
+        fate = (
+            "send again"
+            if each.home
+            else "cannot be sent again, no row in it can be read; remove it when you have read its .reason:"
+        )
         click.echo(f"{fate} {each.path.name} ({each.reason or 'no reason was kept'})")
-    if not apply:
-        return len(found)
+    waits = sum(each.home is not None for each in found)
+    if not apply or not waits:
+        return waits
     try:
         returned = return_to_journal(journal)
     except OSError as error:
@@ -80,5 +85,6 @@ def _resend(ledger: Ledger, journal: Path, *, apply: bool) -> int:
     if shipped.stopped is not None:
         click.echo(f"segments that wait: {shipped.left}: {shipped.stopped}", err=True)
     for each in quarantined(journal):
-        click.echo(f"in quarantine: {each.path.name} ({each.reason or 'no reason was kept'})")
-    return len(found)
+        if each.home is not None:
+            click.echo(f"in quarantine: {each.path.name} ({each.reason or 'no reason was kept'})")
+    return waits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Final
 
@@ -14,6 +15,7 @@ from otel_llmcost.ledger import Dsn, connect, migrations, parse_dsn
 from otel_llmcost.metrics import process_metrics
 from otel_llmcost.settings import Settings
 from otel_llmcost.shipper import Drained, ShipperThread, drain
+from otel_llmcost.verify.quarantine import lost_text, quarantined
 
 __all__ = ["ship"]
 
@@ -43,7 +45,10 @@ def ship(context: click.Context, dsn: str | None, once: bool) -> None:
     settings = Settings.from_env(dsn=dsn)
     place = parse_dsn(settings.ledger_dsn())
     if once:
-        _say(drained := _ship_once(place, settings))
+        directory = place.journal_dir(settings)
+        lost_before = _lost(directory)
+        drained = _ship_once(place, settings)
+        _say(drained, lost=_lost(directory) - lost_before)
         context.exit(1 if drained.left or drained.reasons else 0)
     if place.kind == "chdb":
         raise SettingsError(
@@ -84,12 +89,19 @@ def _ship_until_told(place: Dsn, settings: Settings) -> None:
     shipper.stop(_EXIT_SECONDS)
 
 
-def _say(drained: Drained) -> None:
-    said = [f"{drained.rows} rows shipped in {drained.segments} segments"]
+def _lost(directory: Path) -> int:
+    """Count what was found damaged so far: its rows are gone, and only this tells."""
+    return sum(each.home is None for each in quarantined(directory))
+
+
+def _say(drained: Drained, *, lost: int) -> None:
+    said = [f"{drained.rows} rows acknowledged in {drained.segments} segments"]
     if drained.found:
         said.append(f"{drained.found} were in the ledger already: see `otel-llmcost verify`")
     if drained.refused:
         said.append(f"{drained.refused} refused by the ledger and set aside in quarantine/")
+    if lost > 0:
+        said.append(f"{lost_text(lost)}: see quarantine/")
     if drained.unfinished:
         said.append(f"{drained.unfinished} segments are still being written")
     if drained.left:

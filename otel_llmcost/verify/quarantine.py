@@ -13,7 +13,7 @@ from typing import Final
 
 from otel_llmcost.journal.folder import Name, sync_folder
 
-__all__ = ["Quarantined", "quarantined", "return_to_journal"]
+__all__ = ["Quarantined", "lost_text", "quarantined", "return_to_journal"]
 
 _REASON: Final = ".reason"
 
@@ -42,6 +42,11 @@ def quarantined(journal: Path) -> list[Quarantined]:
     return [
         Quarantined(file, _reason(file)) for file in files if file.suffix != _REASON and not file.name.startswith(".")
     ]
+
+
+def lost_text(places: int) -> str:
+    """Say how much of a journal no longer can be read; each place may have held more than one row."""
+    return f"rows lost to damage on disk, and in no report: {places} or more"
 
 
 def return_to_journal(journal: Path) -> list[str]:

@@ -13,6 +13,7 @@ from otel_llmcost.ledger import Answers, migrations
 from otel_llmcost.reports.money import exact_usd, sum_usd, usd
 from otel_llmcost.reports.period import Period
 from otel_llmcost.verify.checks import APPLY, Check
+from otel_llmcost.verify.quarantine import lost_text, quarantined
 
 __all__ = ["batch_check", "clock_check", "journal_checks", "mark_check", "rate_check", "schema_check", "status_check"]
 
@@ -65,13 +66,27 @@ def journal_checks(directory: Path | None, fingerprint: str) -> Iterator[Check]:
     for reason in leftovers(directory, fingerprint).reasons(directory):
         fix = "Do as it says: the rows in them are in no report."
         yield Check(name="journal", state="problem", what=reason, fix=fix)
-    if waits.quarantined:
+    yield from _quarantine_checks(directory)
+
+
+def _quarantine_checks(directory: Path) -> Iterator[Check]:
+    kept = quarantined(directory)
+    segments = sum(each.home is not None for each in kept)
+    if segments:
         yield Check(
             name="quarantine",
             state="problem",
-            what=f"files in quarantine, whose rows are in no report: {waits.quarantined}, in {directory / 'quarantine'}",
+            what=f"segments in quarantine, whose rows are in no report: {segments}, in {directory / 'quarantine'}",
             fix="When the cause in the .reason beside each is gone: otel-llmcost repair --quarantine --apply",
-            figures=figures,
+            figures=({"segments": segments},),
+        )
+    if lost := len(kept) - segments:
+        yield Check(
+            name="damaged",
+            state="problem",
+            what=f"{lost_text(lost)}, in {directory / 'quarantine'}",
+            fix="Nothing can send them again: look at the disk and at the .reason beside each, then remove both files.",
+            figures=({"damaged": lost},),
         )
 
 

@@ -73,18 +73,49 @@ def test_quarantine(ledger: Ledger, call: Command, tmp_path: Path) -> None:
     (journal / "quarantine" / "llm_requests.202611.damaged-4096").write_bytes(b"x")
     found, dry = call("verify"), call("repair", "--quarantine")
 
-    assert (found.exit_code, "quarantine: files in quarantine, whose rows are in no report: 3" in found.stdout) == (
+    assert (found.exit_code, "quarantine: segments in quarantine, whose rows are in no report: 2" in found.stdout) == (
         3,
         True,
     )
+    assert "damaged: rows lost to damage on disk, and in no report: 1 or more, in " in found.stdout
     assert (dry.exit_code, dry.stdout.count("send again "), dry.stdout.count("(some day, refused)")) == (3, 2, 2)
-    assert "leave, it holds no row that can be read: llm_requests.202611.damaged-4096" in dry.stdout
+    assert "cannot be sent again, no row in it can be read" in dry.stdout
     applied = call("repair", "--quarantine", "--apply")
     assert (applied.exit_code, "sent again: 2 segments, 1 rows stored, 1 refused again" in applied.stdout) == (0, True)
     assert any(line.startswith("in quarantine: ") and "long" in line for line in applied.stdout.splitlines()), (
         applied.stdout
     )
     assert ask(ledger, f"SELECT count() FROM llm_requests WHERE span_id = '{900:016x}'") == ["1"]  # noqa: S608
+
+
+def test_a_damaged_row(ledger: Ledger, call: Command, tmp_path: Path) -> None:
+    """
+    A row whose bytes changed on disk is told by `ship --once` and by verify, until the file is removed; nothing is offered
+    to repair.
+    """
+    journal = ledger.dsn.journal_dir(Settings(journal_dir=tmp_path / "journals"))
+    writer = Journal(journal, ledger=ledger.dsn.fingerprint)
+    for number in (910, 911, 912):
+        row = request_row(a_request(number))
+        writer.append("llm_requests", month_of(row), encode_row(row))
+    writer.close()
+    (segment,) = segment_names(journal)
+    content = (journal / str(segment)).read_bytes()
+    (journal / str(segment)).write_bytes(content.replace(f"{911:016x}".encode(), b"x" * 16))
+    shipped, again = call("ship", "--once"), call("ship", "--once")
+
+    assert "2 rows" in shipped.stderr
+    assert "rows lost to damage on disk, and in no report: 1 or more: see quarantine/" in shipped.stderr
+    assert "damage" not in again.stderr
+    dry, applied, found = (
+        call(*each) for each in (["repair", "--quarantine"], ["repair", "--quarantine", "--apply"], ["verify"])
+    )
+    assert (dry.exit_code, applied.exit_code, found.exit_code) == (0, 0, 3)
+    assert ("cannot be sent again" in dry.stdout, "Nothing to repair" in dry.stdout) == (True, True)
+    assert ("damaged: rows lost" in found.stdout, "quarantine: segments" in found.stdout) == (True, False)
+    for file in (journal / "quarantine").iterdir():
+        file.unlink()
+    assert call("verify").exit_code == 0
 
 
 def test_a_period_said_twice(call: Command) -> None:

@@ -63,8 +63,9 @@ def journal_findings(place: Dsn, settings: Settings) -> Iterator[Finding]:
         yield Finding(
             severity="problem",
             subject="quarantine",
-            what=f"segments that could not be shipped, and are in no report: {waits.quarantined}, in {directory / 'quarantine'}",
-            fix="Read the .reason beside each; when its cause is gone: otel-llmcost repair --quarantine --apply",
+            what=f"files that could not be shipped, and are in no report: {waits.quarantined}, in {directory / 'quarantine'}",
+            fix="Read the .reason beside each; when its cause is gone: otel-llmcost repair --quarantine --apply. A file named "
+            "damaged-… has no row that can be read: remove it.",
         )
 
 

@@ -233,7 +233,7 @@ class TestServer:
         """
         A server that is away is worth a retry, and is told in one line.
         """
-        with pytest.raises(LedgerUnavailable, match="Connection refused"):
+        with pytest.raises(LedgerUnavailable, match=r"Connection refused.*its HTTP port \(8123"):
             connect("http://writer:secret@127.0.0.1:1/llmcost")
 
         assert "Traceback" not in caplog.text

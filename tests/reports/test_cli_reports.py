@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
+import click
 import orjson
 import pytest
 from click.testing import CliRunner, Result
@@ -268,3 +270,25 @@ def test_rows_left_behind(run: Run, dsn: str, tmp_path: Path, caplog: pytest.Log
     run("requests", "--month", "2020-01")
 
     assert "segments for another ledger (other): 1, in" in caplog.text
+
+
+def leaves(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The commands that do something."""
+    if not isinstance(command, click.Group):
+        yield path
+        return
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        below = command.get_command(context, name)
+        assert below is not None
+        yield from leaves(below, (*path, name))
+
+
+@pytest.mark.parametrize("path", tuple(leaves(cli)), ids=" ".join)
+def test_help_shows_how(path: tuple[str, ...]) -> None:
+    """
+    The help of every command has an example of that very command.
+    """
+    shown = CliRunner().invoke(cli, [*path, "--help"]).stdout
+
+    assert re.search(rf"(?m)^ {{4}}(\S.* )?otel-llmcost {' '.join(path)}\b", shown), shown

@@ -147,7 +147,7 @@ def test_once(ledger: Ledger, dsn: str, tmp_path: Path) -> None:
     orphan.append("llm_requests", "202611", row(101))
     del orphan
     done = once(dsn, tmp_path)
-    assert (done.returncode, done.stderr) == (0, "101 rows shipped in 1 segments\n")
+    assert (done.returncode, done.stderr) == (0, "101 rows acknowledged in 1 segments\n")
     assert waiting(dsn, tmp_path) == 0
     assert stored(ledger) == expected(range(1, 102))
 
@@ -161,7 +161,7 @@ def test_once_beside_a_living_process(ledger: Ledger, dsn: str, tmp_path: Path) 
     done = once(dsn, tmp_path)
     assert (done.returncode, done.stderr) == (
         0,
-        "0 rows shipped in 0 segments; 1 segments are still being written\n",
+        "0 rows acknowledged in 0 segments; 1 segments are still being written\n",
     )
     alive.close()
 
@@ -208,7 +208,7 @@ def test_an_embedded_ledger(tmp_path: Path) -> None:
     assert refused.returncode == 1
     assert "otel-llmcost serve" in refused.stderr
     done = subprocess.run([*command, "--once"], capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stderr) == (0, "1 rows shipped in 1 segments\n")
+    assert (done.returncode, done.stderr) == (0, "1 rows acknowledged in 1 segments\n")
 
 
 def test_killed_and_stopped_shippers(server: ClickHouseDouble, ledger: Ledger, dsn: str, tmp_path: Path) -> None:

@@ -126,11 +126,14 @@ class Ledger:
                 sql, parameters=dict(parameters or {}), settings=dict(settings), use_database=database
             )
 
-    def has_batch(self, table: str, batch_id: str) -> bool:
-        """Tell whether `table` holds rows that were first written to the journal segment `batch_id`."""
+    def has_batch(self, table: str, batch_id: str, month: str = "") -> bool:
+        """Tell whether `table` holds rows that were first written to the journal segment `batch_id`; of a month, if given."""
         if table not in TABLES:
             raise SchemaError(f"{table!r} takes no rows; tables are {', '.join(TABLES)}")
-        return bool(self._rows("batch_exists", {"table": table, "batch_id": batch_id}, CALL_SECONDS))
+        batch = {"table": table, "batch_id": batch_id}
+        if month:
+            return bool(self._rows("batch_exists_in_month", {**batch, "month": month}, CALL_SECONDS))
+        return bool(self._rows("batch_exists", batch, CALL_SECONDS))
 
     def mark_for_repair(self, table: str, month: str, batch_id: str, reason: str) -> None:
         """

@@ -14,11 +14,13 @@ import hashlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
+
+import orjson
 
 from otel_llmcost.counters import COUNTERS
 from otel_llmcost.errors import (
@@ -32,7 +34,9 @@ from otel_llmcost.errors import (
 )
 from otel_llmcost.fence import fenced
 from otel_llmcost.journal import KeptBatch, Name, Segment, Standby, adopt, merge_small, segment_names
+from otel_llmcost.journal.frames import batch_of
 from otel_llmcost.ledger.connection import ROLLED_UP
+from otel_llmcost.ledger.row import month_of
 
 __all__ = ["LOOKUP_SECONDS", "RowLedger", "Shipped", "ship_once"]
 
@@ -57,8 +61,8 @@ class RowLedger(Protocol):
     def insert(self, table: str, payload: bytes, *, token: str) -> None:
         """Store lines of JSON once per token. Raises `LedgerUnavailable`, `LedgerRefused` or `SchemaError`."""
 
-    def has_batch(self, table: str, batch_id: str) -> bool:
-        """Tell whether the table holds rows of that batch."""
+    def has_batch(self, table: str, batch_id: str, month: str = "") -> bool:
+        """Tell whether the table holds rows of that batch; of that month (`YYYYMM`), if one is given."""
 
     def mark_for_repair(self, table: str, month: str, batch_id: str, reason: str) -> None:
         """Say that the rollups of that month may lack that batch, which the table has."""
@@ -71,7 +75,10 @@ class Shipped:
     segments: int = 0
     """Segments that are in the ledger and no longer on disk."""
     rows: int = 0
-    """Rows that this round stored; what was found there already is not counted."""
+    """
+    Rows that the ledger acknowledged. Those that it had already under the same token are among them: it stores them no
+    second time, and does not say so. What was looked up and found is not.
+    """
     bytes: int = 0
     found: int = 0
     """Rows that were in the ledger already; the rollups of their months are marked for repair."""
@@ -211,9 +218,13 @@ class _Round:
         return table in self._proven or self._refusals[table] < _REFUSALS
 
     def _ship(self, segment: Segment | KeptBatch) -> None:
-        if self._may_be_forgotten(segment) and self._is_stored(segment):
-            self._settle_found(segment)
-        elif error := self._refusal(segment):
+        found = self._found(segment) if self._may_be_forgotten(segment) else []
+        if found:
+            self._mark_found(segment, found)
+        if len(found) == segment.rows:
+            segment.remove()
+            self.segments += 1
+        elif error := self._refusal(segment, found):
             self._refusals[segment.table] += 1
             if isinstance(error, LedgerRefused) and isinstance(segment, Segment):
                 self._doubtful.append((segment.path, error))
@@ -236,35 +247,48 @@ class _Round:
         """
         return all(self._ledger.has_batch(segment.table, batch_id) for batch_id in segment.batch_ids)
 
-    def _settle_found(self, segment: Segment | KeptBatch) -> None:
-        """Remove what the table has already; a view may have failed behind it, which its token could have healed."""
+    def _found(self, segment: Segment | KeptBatch) -> list[bytes]:
+        """
+        Give the rows that the table has: all or none, but for corrections of two months. Those are a part of the table
+        each, and a kill between the two leaves one.
+        """
+        if not self._is_stored(segment):
+            return []
+        rows = [(record, batch_of(record), _month(segment, record)) for record in segment.records]
+        parts = {(batch_id, month) for _, batch_id, month in rows}
+        if len(parts) > len(segment.batch_ids):
+            parts = {part for part in parts if self._ledger.has_batch(segment.table, *part)}
+        return [record for record, batch_id, month in rows if (batch_id, month) in parts]
+
+    def _mark_found(self, segment: Segment | KeptBatch, found: Sequence[bytes]) -> None:
+        """Say what is not sent again; a view may have failed behind it, which its token could have healed."""
         doubt = ""
         if segment.table in ROLLED_UP:
-            for batch_id in segment.batch_ids:
-                self._ledger.mark_for_repair(segment.table, segment.month, batch_id, "found_by_lookup")
+            for batch_id, month in dict.fromkeys((batch_of(record), _month(segment, record)) for record in found):
+                self._ledger.mark_for_repair(segment.table, month, batch_id, "found_by_lookup")
             doubt = _DOUBT
         _logger.warning(
             "%d rows of %s, month %s, were in the ledger already and are not sent again%s",
-            segment.rows,
+            len(found),
             segment.table,
             segment.month,
             doubt,
         )
-        segment.remove()
-        self.segments += 1
-        self.found += segment.rows
+        self.found += len(found)
         COUNTERS.add("shipper.found")
 
-    def _insert(self, segment: Segment | KeptBatch) -> None:
-        payload = segment.payload()
+    def _insert(self, segment: Segment | KeptBatch, found: Sequence[bytes]) -> None:
+        known = {*found}
+        rows = [record for record in segment.records if record not in known]
+        payload = b"".join(rows)
         segment.mark_tried(time.time())
         self._ledger.insert(segment.table, payload, token=hashlib.sha256(payload).hexdigest())
         segment.remove()
         self._proven.add(segment.table)
         self.segments += 1
-        self.rows += segment.rows
+        self.rows += len(rows)
         self.bytes += len(payload)
-        COUNTERS.add("shipper.rows", segment.rows)
+        COUNTERS.add("shipper.rows", len(rows))
         COUNTERS.add("shipper.segments")
         self._tell(segment.table, payload)
 
@@ -295,15 +319,20 @@ class _Round:
             for half, error in refused:  # after both: one that was taken proves that the other's rows are at fault
                 self._narrow(half, error)
 
-    def _refusal(self, segment: Segment | KeptBatch) -> LedgerError | None:
-        """Insert; give the error that this segment's rows may have caused."""
+    def _refusal(self, segment: Segment | KeptBatch, found: Sequence[bytes] = ()) -> LedgerError | None:
+        """Insert what was not found; give the error that this segment's rows may have caused."""
         try:
-            self._insert(segment)
+            self._insert(segment, found)
         except LedgerDenied:
             raise
         except (LedgerRefused, UnknownColumn) as error:
             return _bare(error)
         return None
+
+
+def _month(segment: Segment | KeptBatch, record: bytes) -> str:
+    """Give the month of a row; a segment of corrections may hold two, and is named by one of them."""
+    return month_of(orjson.loads(record)) if segment.table == "llm_adjustments" else segment.month
 
 
 def _bare(error: _Error) -> _Error:

@@ -277,8 +277,8 @@ class _WhenNeeded:
     def insert(self, table: str, payload: bytes, *, token: str) -> None:
         self._open().insert(table, payload, token=token)
 
-    def has_batch(self, table: str, batch_id: str) -> bool:
-        return self._open().has_batch(table, batch_id)
+    def has_batch(self, table: str, batch_id: str, month: str = "") -> bool:
+        return self._open().has_batch(table, batch_id, month)
 
     def mark_for_repair(self, table: str, month: str, batch_id: str, reason: str) -> None:
         self._open().mark_for_repair(table, month, batch_id, reason)

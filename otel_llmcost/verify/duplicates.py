@@ -2,7 +2,8 @@
 What was charged twice: copies of one row, batches of corrections, and one response that several rows charge; what stays.
 
 A copy is a second row of the same span: a journal that was restored from a backup, or a span that reached the ledger on
-two ways. A shared response is one request that a client and its gateway both journaled. As in charging, an id alone
+two ways. What counts is which charges are in force, not how many rows there are; what was taken back once too often is
+found as well. A shared response is one request that a client and its gateway both journaled. As in charging, an id alone
 proves nothing, since local servers draw theirs from a few hundred: the two must also meet in time, and in their model or
 tokens. What stays is the best: with usage before without, priced before not, fewer gaps, earlier, then the ids.
 Limits: a run looks at 100,000 charges that may share a response; the next one finds the rest.
@@ -58,6 +59,8 @@ _OF_A_CORRECTION: Final = frozenset(
         "taken_before",
         "all_copies",
         "all_cost_usd",
+        "all_missing",
+        "missing_cost_usd",
     }
 )
 """What is said of a charge, and is not in it."""
@@ -74,7 +77,7 @@ class TakeBack:
     kept: SpanKey
     """The row whose charge stays."""
     sign: Literal[-1, 1]
-    """-1 for a charge; +1 for a correction that had taken something back."""
+    """-1 for a charge; +1 for what should not have taken something back: a correction's copy, or a take-back too many."""
     taken_before: int
     """How many of the same were taken back earlier: two repairs must not look like one that is repeated."""
 
@@ -94,6 +97,10 @@ class Duplicates:
     """What they add to the bill; those without a known cost add nothing."""
     take_backs: tuple[TakeBack, ...]
     """The charges themselves, oldest first; fewer than `charges` where only some were asked for."""
+    missing: int = 0
+    """How many of them are the other way round: taken back more often than charged, and to be given back."""
+    missing_usd: Decimal = Decimal(0)
+    """What the bill lacks by those."""
 
 
 def content(charge: Row) -> tuple[object, ...]:
@@ -102,7 +109,7 @@ def content(charge: Row) -> tuple[object, ...]:
 
 
 def find_copies(ledger: Answers, period: Period, *, limit: int) -> Duplicates:
-    """Find rows whose span has another row; at the most `limit` of them, with the number and cost of all."""
+    """Find charges whose span has a better one, and take-backs too many; at most `limit`, with number and cost of all."""
     return _found(ledger, "duplicate_copies", period, limit, COPY)
 
 
@@ -119,11 +126,13 @@ def _found(
         charges=int(str(rows[0]["all_copies"])) if rows else 0,
         cost_usd=cast("Decimal", rows[0]["all_cost_usd"]) if rows else Decimal(0),
         take_backs=tuple(_again(row, reason) for row in rows),
+        missing=int(str(rows[0].get("all_missing", 0))) if rows else 0,
+        missing_usd=cast("Decimal", rows[0].get("missing_cost_usd", Decimal(0))) if rows else Decimal(0),
     )
 
 
 def _again(row: Row, reason: Literal["duplicate_copy", "duplicate_correction"]) -> TakeBack:
-    of = _key(row) if reason == COPY else _of(row)
+    of = _of(row)
     before = int(str(row["taken_before"]))
     return TakeBack(
         charge=row, of=of, reason=reason, kept=of, sign=1 if row.get("sign") == -1 else -1, taken_before=before
@@ -211,10 +220,6 @@ def _in_force(
         for known, charge in charges.items():
             for number in range(counts[known] - gone[known]):
                 yield known[0], charge, taken[known] + max(0, gone[known]) + number
-
-
-def _key(row: Row) -> SpanKey:
-    return str(row["trace_id"]), str(row["span_id"])
 
 
 def _of(row: Row) -> SpanKey:

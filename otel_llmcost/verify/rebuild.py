@@ -11,6 +11,9 @@ from __future__ import annotations
 
 import math
 import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from string import Template
 from typing import Final
@@ -28,6 +31,8 @@ __all__ = ["rebuild_rollup"]
 _TRIES: Final = 3
 _ROWS_AT_ONCE: Final = 2_000_000
 """What one insert reads at the most: a server's answer is waited for ten seconds."""
+_ABANDONED_SECONDS: Final = 86_400
+"""A table that a rebuild made on a server so long ago is nobody's any more."""
 
 
 def rebuild_rollup(
@@ -64,15 +69,25 @@ def rebuild_rollup(
 
 
 def _build(ledger: Ledger, rollup: str, month: str, days: Period) -> None:
-    rebuild = f"{rollup}_rebuild"
-    names = {"rebuild": rebuild, "rollup": rollup, "month": month}
-    _do(ledger, "rebuild_drop", names)
-    _do(ledger, "rebuild_create", names)
-    _fill(ledger, rollup, rebuild, days)
-    (made,) = ledger.query("rebuild_cells", {"rebuild": rebuild})
-    # Not a single cell: an empty twin has no such partition, and newer engines refuse to replace with what is not there.
-    _do(ledger, "rebuild_replace" if made["cells"] else "rebuild_empty", names)
-    _do(ledger, "rebuild_drop", names)
+    with _twin(ledger, rollup) as rebuild:
+        _fill(ledger, rollup, rebuild, days)
+        (made,) = ledger.query("rebuild_cells", {"rebuild": rebuild})
+        # Not a single cell: an empty twin has no such partition, and newer engines refuse to replace with what is not there.
+        names = {"rebuild": rebuild, "rollup": rollup, "month": month}
+        _do(ledger, "rebuild_replace" if made["cells"] else "rebuild_empty", names)
+
+
+@contextmanager
+def _twin(ledger: Ledger, rollup: str) -> Iterator[str]:
+    """Give an empty twin of a rollup, of our own: someone else may build one at the same time. Dead ones are removed."""
+    own_engine = ledger.dsn.kind == "chdb"  # nobody else can be at it
+    idle_seconds = 0 if own_engine else _ABANDONED_SECONDS
+    for dead in ledger.query("rebuild_abandoned", {"rebuild": f"{rollup}_rebuild", "idle_seconds": idle_seconds}):
+        _do(ledger, "rebuild_drop", {"rebuild": str(dead["name"])})
+    rebuild = f"{rollup}_rebuild_{secrets.token_hex(4)}"
+    _do(ledger, "rebuild_create", {"rebuild": rebuild, "rollup": rollup})
+    yield rebuild
+    _do(ledger, "rebuild_drop", {"rebuild": rebuild})
 
 
 def _fill(ledger: Ledger, rollup: str, rebuild: str, days: Period) -> None:

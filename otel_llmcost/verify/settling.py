@@ -11,15 +11,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from otel_llmcost.errors import LedgerError
-from otel_llmcost.journal import segment_names
+from otel_llmcost.journal import Name, segment_names
 from otel_llmcost.ledger import Ledger
 from otel_llmcost.ledger.dsn import Dsn
 from otel_llmcost.settings import Settings
 from otel_llmcost.shipper import ship_once
 
 __all__ = ["journal_of", "settle"]
-
-_ROLLED_UP = ("llm_requests", "llm_adjustments")
 
 
 def journal_of(place: Dsn, settings: Settings) -> Path | None:
@@ -39,14 +37,15 @@ def settle(ledger: Ledger, month: str, settings: Settings) -> None:
     if directory is None:
         return
     shipped = ship_once(ledger, directory, fingerprint=ledger.dsn.fingerprint)
-    sent = [
-        name
-        for name in segment_names(directory)
-        if name.first_tried is not None and name.month == month and name.table in _ROLLED_UP
-    ]
+    sent = [name for name in segment_names(directory) if name.first_tried is not None and _may_hold(name, month)]
     if sent:
         why = shipped.stopped or "another process is sending them"
         raise LedgerError(
             f"segments of {month} that were sent and are not acknowledged: {len(sent)}, in {directory} ({why}). Rebuilding "
             "that month now would count them twice: let them be shipped, then run this again"
         )
+
+
+def _may_hold(name: Name, month: str) -> bool:
+    """Tell whether a segment may have charges of a month; corrections are named by one of the two that they may be of."""
+    return name.table == "llm_adjustments" or (name.table == "llm_requests" and name.month == month)

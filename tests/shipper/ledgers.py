@@ -22,6 +22,7 @@ class MemoryLedger:
     def __init__(self) -> None:
         self.rows: Counter[int] = Counter()
         self.batches: set[tuple[str, str]] = set()
+        self.months: set[tuple[str, str]] = set()
         self.marks: list[tuple[str, str, str, str]] = []
         self.tokens: dict[str, bytes] = {}
         self.forgetful = False
@@ -56,15 +57,18 @@ class MemoryLedger:
             self.tokens[token] = payload
             self.rows.update(row["n"] for row in rows)
             self.batches |= {(table, row["batch_id"]) for row in rows}
+            self.months |= {
+                (row["batch_id"], row["timestamp"][:4] + row["timestamp"][5:7]) for row in rows if "timestamp" in row
+            }
         if error := self.after(number):
             raise error
 
-    def has_batch(self, table: str, batch_id: str) -> bool:
+    def has_batch(self, table: str, batch_id: str, month: str = "") -> bool:
         """
         Tell whether rows of the batch are stored.
         """
         self.lookups += 1
-        return (table, batch_id) in self.batches
+        return (table, batch_id) in self.batches and (not month or (batch_id, month) in self.months)
 
     def mark_for_repair(self, table: str, month: str, batch_id: str, reason: str) -> None:
         """

@@ -10,11 +10,11 @@ import pytest
 from otel_llmcost.errors import LedgerError, LedgerRefused, ReportError
 from otel_llmcost.journal import Journal, adopt, segment_names
 from otel_llmcost.ledger import Ledger
-from otel_llmcost.ledger.row import encode_row, month_of, request_row
+from otel_llmcost.ledger.row import adjustment_row, encode_row, month_of, request_row
 from otel_llmcost.model import Unpriced
 from otel_llmcost.settings import Settings
-from otel_llmcost.verify import ROLLUPS, compare, days_of, rebuild_rollup
-from tests.ledger.samples import START_NS, a_request, ask, store
+from otel_llmcost.verify import ROLLUPS, compare, days_of, rebuild, rebuild_rollup
+from tests.ledger.samples import START_NS, a_request, adjusted, ask, store
 from tests.verify.conftest import run
 
 NOVEMBER = days_of("202611")
@@ -135,14 +135,16 @@ def dying(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, at: int, *, done: boo
     monkeypatch.setattr(ledger, "command", step)
 
 
-STEPS = 6
-"""Drop, create, fill from rows, fill from adjustments, replace, drop."""
+STEPS = 5
+"""Create, fill from rows, fill from adjustments, replace, drop."""
+TWINS = "SELECT count() FROM system.tables WHERE database = '{}' AND name LIKE '%_rebuild%'"
 
 
 def test_interrupted_at_every_step(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Fault 94: a rebuild that dies at any step leaves the rollup as it was or as it should be; run again, it completes.
     """
+    monkeypatch.setattr(rebuild, "_ABANDONED_SECONDS", 0)
     right = content(ledger, "spend_by_hour")
     for at in range(STEPS):
         for done in (False, True):
@@ -159,7 +161,27 @@ def test_interrupted_at_every_step(ledger: Ledger, monkeypatch: pytest.MonkeyPat
 
             was_replaced = at > STEPS - 2 or (at == STEPS - 2 and done)
             assert (left == damaged) is not was_replaced
-            assert (content(ledger, "spend_by_hour"), columns(ledger, "spend_by_hour_rebuild")) == (right, "")
+            assert (content(ledger, "spend_by_hour"), ask(ledger, TWINS.format(ledger.dsn.database))) == (right, ["0"])
+
+
+@pytest.mark.parametrize("ledger", ["server"], indirect=True)
+def test_two_rebuilds_at_once(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A rebuild that another one of the same rollup overtakes goes on, and both leave the rollup as it should be.
+    """
+    run(ledger, "TRUNCATE TABLE spend_by_hour")
+    command, overtaken = ledger.command, iter([True])
+
+    def step(sql: str, *arguments: object, **options: object) -> object:
+        if "REPLACE PARTITION" in sql and next(overtaken, False):
+            rebuild_rollup(ledger, "spend_by_hour", "202611", pause_seconds=0)
+        return command(sql, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ledger, "command", step)
+    for month in MONTHS:
+        rebuild_rollup(ledger, "spend_by_hour", month, pause_seconds=0)
+
+    assert agree(ledger)
 
 
 def arriving(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
@@ -217,6 +239,25 @@ def test_a_segment_in_other_hands(ledger: Ledger, journaled: Settings) -> None:
 
     assert (segment_names(directory), agree(ledger)) == ([], True)
     assert ask(ledger, f"SELECT count() FROM llm_requests WHERE trace_id = '{500:032x}'") == ["1"]  # noqa: S608
+
+
+def test_corrections_of_two_months_in_other_hands(ledger: Ledger, tmp_path: Path) -> None:
+    """
+    Corrections that were sent and are not acknowledged stop a rebuild of either month that they may be of.
+    """
+    where = Settings(journal_dir=tmp_path / "journals")
+    directory = ledger.dsn.journal_dir(where)
+    writer = Journal(directory, ledger=ledger.dsn.fingerprint)
+    row = a_request(500)
+    writer.append("llm_adjustments", "202610", encode_row(adjustment_row(adjusted(row, -1, of=row))))
+    writer.close()
+    (name,) = segment_names(directory)
+    held = adopt(directory / str(name), ledger.dsn.fingerprint)
+    assert held is not None
+    with held:
+        held.mark_tried(time.time())
+        with pytest.raises(LedgerError, match="were sent and are not acknowledged: 1"):
+            rebuild_rollup(ledger, "spend_by_hour", "202611", settings=where, pause_seconds=0)
 
 
 def test_a_segment_whose_answer_was_lost(ledger: Ledger, journaled: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

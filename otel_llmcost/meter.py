@@ -32,6 +32,7 @@ from otel_llmcost.model import (
     maker,
 )
 from otel_llmcost.pricing import Pricer
+from otel_llmcost.pricing.unloaded import PRICES_NOT_LOADED, keep_attributes
 
 __all__ = ["Meter"]
 
@@ -140,6 +141,8 @@ class Meter:
     def price(self, call: ModelCall, start_unix_ns: int) -> Price:
         """Price a call; one that only its provider can price is `provider_reported`, and ours stays unknown."""
         price = self._pricer.price_call(call, start_unix_ns)
+        if isinstance(price, Unpriced) and price.reason == PRICES_NOT_LOADED:
+            price = keep_attributes(price, call.price_attributes)
         if call.provider_cost_usd is not None and isinstance(price, Unpriced):
             return replace(price, status="provider_reported")
         if isinstance(price, Priced) and (half := _unknown_half(call)):

@@ -126,7 +126,10 @@ def _unpriced_fix(row: UnpricedRow, snippet: str) -> str:
     if snippet:
         return "Put your prices for PRICE, save it as a rate card, and name its file in OTEL_LLMCOST_RATE_CARDS:"
     if row.reason == "prices_not_loaded":
-        return "Make the processor at the start of the process: prices load within 2 seconds of it."
+        later = "otel-llmcost repair prices them; with --apply it stores that."
+        return (
+            f"{later} To have prices in time, make the processor at the start of the process: they load within seconds."
+        )
     if not row.provider or not row.model:
         return "Have the spans name both: set gen_ai.provider.name and gen_ai.request.model."
     return f"Their counts contradict each other: see one with otel-llmcost requests --where model={row.model}."

@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Final
 
 from otel_llmcost.model import Unpriced
-from otel_llmcost.pricing.card import Card, Factor, Rate, When
+from otel_llmcost.pricing.card import Card, Factor, Match, Rate, When
 from otel_llmcost.pricing.content import Adjustment, Offer, instant_text
 from otel_llmcost.pricing.context import Context
 from otel_llmcost.pricing.names import candidates
@@ -116,6 +116,18 @@ class Resolution:
                 if rate.hours and rate.provider == self._provider and any(rate.match.rule(name) for name in names):
                     weekly |= {edge % 10080 for window in rate.hours for edge in window} | {0}
         return sorted(weekly)
+
+    def attributes(self) -> frozenset[str]:
+        """Name every attribute that a card's price for it asks for, at whatever time."""
+        names = {name for model in self._targets() for name in self._names(model, self._find(model))}
+        whens: list[When] = []
+        for card in self._layers.cards:
+            whens += [each.when for each in card.rates if each.provider == self._provider and _meets(each.match, names)]
+            whens += [each.when for each in card.backdated if each.provider == self._provider]
+            for factor in card.factors:
+                if factor.provider in (self._provider, "") and (factor.match is None or _meets(factor.match, names)):
+                    whens += factor.when
+        return frozenset(key for when in whens for key in when.attributes)
 
     def _targets(self) -> list[str]:
         renames = (rename.names.get(self._model.lower()) for card in self._layers.cards for rename in card.renames)
@@ -257,6 +269,10 @@ class Resolution:
         kept = tuple(adjustment for adjustment in offer.adjustments if not adjustment.discount)
         mine = Adjustment(f"{text.strip()} % off (attribute)", 1 - percent / 100, discount=True)
         return replace(offer, adjustments=(*kept, mine), contract=True)
+
+
+def _meets(match: Match, names: Iterable[str]) -> bool:
+    return any(map(match.rule, names))
 
 
 def _adjustment(factor: Factor) -> Adjustment:

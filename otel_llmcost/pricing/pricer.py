@@ -18,6 +18,7 @@ from otel_llmcost.pricing.context import PUBLISHED_ATTRIBUTES, Context
 from otel_llmcost.pricing.layers import DEPLOYMENT_MAP, DISCOUNT_PERCENT, Layers, Query, Resolution
 from otel_llmcost.pricing.loading import Loading
 from otel_llmcost.pricing.timeline import Charge, Timeline, unusable
+from otel_llmcost.pricing.unloaded import PRICES_NOT_LOADED
 from otel_llmcost.settings import Settings
 
 if TYPE_CHECKING:
@@ -150,6 +151,11 @@ class Pricer:
         layers = self._loaded()
         return [] if layers is None else list(rows(self, layers, provider, model, at or datetime.now(UTC)))
 
+    def attributes_read(self, provider: str, model: str) -> frozenset[str]:
+        """Name the attributes that a rate card's price of this model depends on, at whatever time; loaded prices only."""
+        layers = self._loaded()
+        return frozenset() if layers is None else Resolution(layers, Query(provider, model, Context())).attributes()
+
     def fixed_costs(self, start: datetime, end: datetime) -> Iterator[FixedCost]:
         """Give the fixed part of every commitment in [start, end), one row per UTC day. Both must be aware."""
         from otel_llmcost.pricing.commitments import fixed_costs
@@ -194,7 +200,7 @@ class Pricer:
     def _build(self, key: _Key) -> Timeline | Unpriced:
         layers = self._loaded()
         if layers is None:
-            return Unpriced(reason="prices_not_loaded", detail=f"Prices are not there. {Loading.shared().failure}")
+            return Unpriced(reason=PRICES_NOT_LOADED, detail=f"Prices are not there. {Loading.shared().failure}")
         provider, model, service_tier, batch, speed, region, values = key
         attributes = {name: value for name, value in zip(self._attribute_names, values, strict=False) if value}
         context = Context.read(service_tier, batch, speed, region, attributes)

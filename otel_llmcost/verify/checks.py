@@ -16,7 +16,10 @@ class Check:
     """One thing that was checked."""
 
     name: str
-    """rollups, copies, corrections, responses, marks, journal, quarantine, statuses, schema, rates, clocks or batches."""
+    """
+    rollups, copies, corrections, responses, outcomes, prices, marks, journal, quarantine, damaged, statuses, schema, rates,
+    clocks or batches.
+    """
     state: Literal["ok", "problem"]
     what: str
     """What was found, in a sentence."""

@@ -1,5 +1,6 @@
 """
-Repair: charges too many are taken back by adjustments, and rollups that differ are built anew; no row is ever edited.
+Repair: charges too many are taken back by adjustments, those that ended before the prices were there get theirs, and
+rollups that differ are built anew; no row is ever edited.
 
 `plan` tells exactly what `carry_out` will do, with the money. Each step can be interrupted and the whole run again: what
 is done is not found again. Limits: a ledger that nobody else changes meanwhile; shippers of other machines may go on, and
@@ -28,7 +29,9 @@ from otel_llmcost.verify.duplicates import (
     find_corrections,
     find_shared_responses,
 )
+from otel_llmcost.verify.outcomes import RepeatedBatch, find_repeated_outcomes, outcome_steps, take_outcomes_back
 from otel_llmcost.verify.rebuild import rebuild_rollup
+from otel_llmcost.verify.repricing import Sum, price_later, reprice, sums
 from otel_llmcost.verify.rollups import ROLLUPS, RollupMonth, compare
 from otel_llmcost.verify.takeback import take_back
 from otel_llmcost.verify.verification import EVER, excess_text
@@ -46,6 +49,10 @@ class Plan:
     copies: Duplicates
     corrections: Duplicates
     responses: Duplicates
+    outcomes: tuple[RepeatedBatch, ...]
+    """Outcomes that a restored journal stored again."""
+    unloaded: tuple[Sum, ...]
+    """Charges without a price because none was loaded, by what a repair makes of them."""
     differing: tuple[RollupMonth, ...]
     """Months of rollups that are not what their rows say."""
     marked: Mapping[str, datetime]
@@ -59,13 +66,22 @@ class Plan:
 
     def __bool__(self) -> bool:
         twice = self.copies.charges + self.corrections.charges + self.responses.charges
-        return bool(twice or self.differing or self.marked)
+        return bool(twice or self.outcomes or self.is_pricing or self.differing or self.marked)
+
+    @property
+    def is_pricing(self) -> bool:
+        """Whether there are charges that get their price now."""
+        return any(not each.is_left for each in self.unloaded)
 
 
-def plan(ledger: Ledger, period: Period = EVER, *, pause_seconds: float = 1.0) -> Plan:
-    """Look for everything in `period` that a repair can put right. Raises `LedgerError`."""
+def plan(
+    ledger: Ledger, period: Period = EVER, *, settings: Settings | None = None, pause_seconds: float = 1.0
+) -> Plan:
+    """Look for everything in `period` that a repair can put right. Raises `LedgerError` and, as pricing does, `RateCardError`."""
     copies = find_copies(ledger, period, limit=_AT_ONCE)
     corrections = find_corrections(ledger, period, limit=_AT_ONCE)
+    responses = find_shared_responses(ledger, period, [*copies.take_backs, *corrections.take_backs])
+    others = [*copies.take_backs, *corrections.take_backs, *responses.take_backs]
     months = {"first": f"{period.since:%Y%m}", "last": f"{period.last:%Y%m}"}
     marked: dict[str, datetime] = {}
     for row in ledger.query("verify_marks", months):
@@ -75,7 +91,9 @@ def plan(ledger: Ledger, period: Period = EVER, *, pause_seconds: float = 1.0) -
         period=period,
         copies=copies,
         corrections=corrections,
-        responses=find_shared_responses(ledger, period, [*copies.take_backs, *corrections.take_backs]),
+        responses=responses,
+        outcomes=find_repeated_outcomes(ledger, period),
+        unloaded=sums(price_later(ledger, period, settings=settings, others=others)),
         differing=tuple(each for each in compare(ledger, period, pause_seconds=pause_seconds) if not each.agrees),
         marked=marked,
     )
@@ -85,11 +103,13 @@ def steps(planned: Plan) -> Iterator[str]:
     """Say in a line each what the repair does, with the money."""
     for found in (planned.copies, planned.corrections, planned.responses):
         for each in found.take_backs:
-            yield f"take back {_charge(each)}"
+            yield f"{'give' if _was_taken_too_often(each) else 'take'} back {_charge(each)}"
         if (more := found.charges - len(found.take_backs)) > 0:
             yield f"take back {more:,} more"
         if found.charges:
             yield f"together {found.charges:,} charges, ${exact_usd(found.cost_usd)}"
+    yield from outcome_steps(planned.outcomes)
+    yield from map(str, planned.unloaded)
     told = {(each.rollup, each.month): excess_text(each) for each in planned.differing}
     for rollup, month in planned.rebuilds():
         yield f"build {rollup} of {month} anew: it {told.get((rollup, month), 'is marked, and agrees with its rows')}"
@@ -107,6 +127,10 @@ def carry_out(
     if responses.take_backs:
         take_back(ledger, responses.take_backs)
         yield f"taken back: {responses.charges:,} charges for responses that another row charges"
+    yield from take_outcomes_back(ledger, planned.outcomes)
+    if planned.is_pricing:
+        stored = reprice(ledger, price_later(ledger, planned.period, settings=settings))
+        yield f"priced later: {stored:,} requests that had no price because none was loaded"
     for rollup, month in planned.rebuilds():
         rebuild_rollup(ledger, rollup, month, settings=settings, pause_seconds=pause_seconds)
         yield f"built anew: {rollup} of {month}"
@@ -130,11 +154,18 @@ def _take_all_back(
             )
 
 
+def _was_taken_too_often(each: TakeBack) -> bool:
+    return each.reason == COPY and each.sign == 1
+
+
 def _charge(each: TakeBack) -> str:
     charge = each.charge
-    cost = "cost not known" if each.cost_usd is None else f"${exact_usd(each.cost_usd)}"
+    too_often = _was_taken_too_often(each)
+    usd = each.cost_usd.copy_negate() if too_often and each.cost_usd is not None else each.cost_usd
+    cost = "cost not known" if usd is None else f"${exact_usd(usd)}"
     reasons = {COPY: "a second row of one span", CORRECTION: "a correction that was stored again"}
     why = reasons.get(each.reason, f"its response is charged by {' '.join(each.kept)}")
+    why = "it was taken back more often than it was charged" if too_often else why
     return (
         f"{cost} of {charge['timestamp']:%Y-%m-%d %H:%M:%S} UTC, team {charge['team']}, customer {charge['customer_id']}, "
         f"service {charge['service_name']}, {charge['model']}, span {charge['trace_id']} {charge['span_id']}: {why}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Final
 
 from otel_llmcost.errors import SchemaError
 from otel_llmcost.ledger import Answers
+from otel_llmcost.model import EXACT
 from otel_llmcost.reports.money import exact_usd, sum_usd, usd
 from otel_llmcost.reports.period import Period
 from otel_llmcost.verify import surroundings
@@ -22,6 +23,8 @@ from otel_llmcost.verify.duplicates import (
     find_corrections,
     find_shared_responses,
 )
+from otel_llmcost.verify.outcomes import find_repeated_outcomes, outcome_check
+from otel_llmcost.verify.repricing import price_check, price_later, sums
 from otel_llmcost.verify.rollups import RollupMonth, compare
 
 __all__ = ["EVER", "Verification", "excess_text", "verify"]
@@ -56,6 +59,8 @@ def verify(
     """
     Check the ledger's charges of `period`, and the journal of this machine. Raises `LedgerError`.
 
+    Where requests wait for prices, the rate cards of the environment are read: `RateCardError`.
+
     Args:
         journal: the folder where rows wait for this ledger, and its fingerprint; None: it is not looked at.
         pause_seconds: how long rows that are just arriving are waited for, before they count as a difference.
@@ -73,16 +78,38 @@ def verify(
 def _bill_checks(ledger: Answers, period: Period, pause_seconds: float) -> Iterator[Check]:
     yield from rollup_checks(compare(ledger, period, pause_seconds=pause_seconds))
     copies = find_copies(ledger, period, limit=_LOOKED_AT)
-    yield _duplicates(copies, "copies", "rows of llm_requests whose span has another row")
+    yield from _copy_checks(copies)
     corrections = find_corrections(ledger, period, limit=_LOOKED_AT)
     yield _duplicates(corrections, "corrections", "adjustments whose whole batch is there again")
     responses = find_shared_responses(ledger, period, [*copies.take_backs, *corrections.take_backs])
     yield _duplicates(responses, "responses", "charges for a response that another row charges too")
+    others = [*copies.take_backs, *corrections.take_backs, *responses.take_backs]
+    yield price_check(sums(price_later(ledger, period, others=others)))
+    yield outcome_check(find_repeated_outcomes(ledger, period))
     yield surroundings.mark_check(ledger, period)
     yield surroundings.status_check(ledger, period)
     yield surroundings.rate_check(ledger, period)
     yield surroundings.clock_check(ledger, period)
     yield surroundings.batch_check(ledger, period)
+
+
+def _copy_checks(found: Duplicates) -> Iterator[Check]:
+    too_many = replace(
+        found,
+        charges=found.charges - found.missing,
+        cost_usd=EXACT.add(found.cost_usd, found.missing_usd),
+        take_backs=tuple(each for each in found.take_backs if each.sign == -1),
+    )
+    yield _duplicates(too_many, "copies", "rows of llm_requests whose span has another row")
+    if found.missing:
+        yield Check(
+            name="copies",
+            state="problem",
+            what=f"charges that were taken back more often than they were charged: {found.missing:,}, with "
+            f"${exact_usd(found.missing_usd)} too little on the bill",
+            fix=APPLY,
+            figures=tuple(_charge(each) for each in found.take_backs[:_SHOWN] if each.sign == 1),
+        )
 
 
 def rollup_checks(months: list[RollupMonth]) -> Iterator[Check]:

@@ -46,7 +46,7 @@ def test_a_ledger_that_is_in_order(ledger: Ledger) -> None:
 
     assert [check.what for check in found.checks if check.state == "problem"] == []
     assert {check.name for check in found.checks} == {
-        "schema", "rollups", "copies", "corrections", "responses", "marks", "statuses", "rates", "clocks", "batches",
+        "schema", "rollups", "copies", "corrections", "responses", "outcomes", "prices", "marks", "statuses", "rates", "clocks", "batches",
     }  # fmt: skip
     assert (repaired(ledger), bool(plan(ledger, pause_seconds=0))) == ([], False)
 

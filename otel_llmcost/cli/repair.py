@@ -35,7 +35,8 @@ def repair(
     dsn: str | None,
 ) -> None:
     """
-    Take back what was charged twice, by adjustments, and build rollups that differ anew from their rows.
+    Take back what was charged twice, price requests that ended before the prices were loaded, both by adjustments, and
+    build rollups that differ anew from their rows.
 
     Nothing is changed without --apply; no row is ever edited or removed. Interrupted, it is run again. An embedded ledger
     must not be in use meanwhile: stop `otel-llmcost serve`. Exit code 3 without --apply: there is something to do.

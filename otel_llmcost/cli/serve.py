@@ -20,6 +20,7 @@ from otel_llmcost.settings import Settings
 
 if TYPE_CHECKING:
     from otel_llmcost.receiver.listening import Receiver
+    from otel_llmcost.receiver.tokens import Tokens
 
 __all__ = ["serve"]
 
@@ -27,7 +28,12 @@ __all__ = ["serve"]
 @click.command()
 @dsn_option
 @click.option("--otlp", metavar="[HOST:]PORT", help="Receive spans over OTLP/HTTP here; the host's default: 127.0.0.1.")
-@click.option("--otlp-token-file", metavar="FILE", type=Path, help="Senders must show this bearer token (mode 0600).")
+@click.option(
+    "--otlp-token-file",
+    metavar="FILE",
+    type=Path,
+    help="Senders must show its bearer token, or one of two (mode 0600).",
+)
 @click.option("--otlp-without-token", is_flag=True, help="Listen beyond this machine, for whoever can reach it.")
 def serve(dsn: str | None, otlp: str | None, otlp_token_file: Path | None, otlp_without_token: bool) -> None:
     """
@@ -49,13 +55,13 @@ def serve(dsn: str | None, otlp: str | None, otlp_token_file: Path | None, otlp_
     """
     stop: SimpleQueue[int] = SimpleQueue()
     settings = Settings.from_env(dsn=dsn)
-    token = "" if otlp_token_file is None else _token(otlp_token_file)
+    tokens = None if otlp_token_file is None else _tokens(otlp_token_file)
     if otlp is not None:
-        _check(otlp, is_open=not token and not otlp_without_token)
+        _check(otlp, is_open=tokens is None and not otlp_without_token)
     server = Server(settings)
     with ExitStack() as on_error:
         on_error.callback(server.close)
-        receiver = None if otlp is None else _receive(settings, otlp, token, server)
+        receiver = None if otlp is None else _receive(settings, otlp, tokens, server)
         on_error.pop_all()
     for number in (signal.SIGINT, signal.SIGTERM):  # only now: while it waits for the ledger, a signal just ends it
         signal.signal(number, lambda received, _frame: stop.put(received))
@@ -86,13 +92,13 @@ def _check(otlp: str, *, is_open: bool) -> None:
         )
 
 
-def _token(file: Path) -> str:
-    from otel_llmcost.receiver.tokens import read_token
+def _tokens(file: Path) -> Tokens:
+    from otel_llmcost.receiver.tokens import Tokens
 
-    return read_token(file)
+    return Tokens(file)
 
 
-def _receive(settings: Settings, otlp: str, token: str, server: Server) -> Receiver:
+def _receive(settings: Settings, otlp: str, tokens: Tokens | None, server: Server) -> Receiver:
     from otel_llmcost.receiver.listening import Address, Receiver
 
-    return Receiver(settings, Address.parse(otlp), token, server)
+    return Receiver(settings, Address.parse(otlp), tokens, server)

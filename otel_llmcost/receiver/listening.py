@@ -23,6 +23,7 @@ from otel_llmcost.pricing import Pricer
 from otel_llmcost.receiver.intake import Intake
 from otel_llmcost.receiver.known import KnownSpans
 from otel_llmcost.receiver.service import Service
+from otel_llmcost.receiver.tokens import Tokens
 from otel_llmcost.settings import Settings
 
 __all__ = ["Address", "Receiver"]
@@ -65,13 +66,13 @@ class Receiver:
     Args:
         settings: those of the process that ships; prices, owners and the journal follow them.
         address: where to listen; port 0 for a free one.
-        token: what senders must show; "" for nothing.
+        tokens: what senders must show; None for nothing.
         ledger: asked once, which spans it has of late.
 
     Raises `SettingsError`: the address cannot be had, or a setting is wrong.
     """
 
-    def __init__(self, settings: Settings, address: Address, token: str, ledger: Answers) -> None:
+    def __init__(self, settings: Settings, address: Address, tokens: Tokens | None, ledger: Answers) -> None:
         self._socket = _listen(address)
         try:
             pricer = Pricer.from_settings(settings)
@@ -84,7 +85,7 @@ class Receiver:
             raise
         self.address = replace(address, port=self._socket.getsockname()[1])
         self._intake = Intake(self._exporter, known)
-        self._service = Service(self._intake, token, self._waiting)
+        self._service = Service(self._intake, tokens, self._waiting)
         self._server = uvicorn.Server(
             uvicorn.Config(
                 self._service.app,

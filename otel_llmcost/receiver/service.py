@@ -9,7 +9,6 @@ Limits: 64 requests and 64 MiB of bodies at a time; one thread meters, so that a
 from __future__ import annotations
 
 import asyncio
-import hmac
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +35,7 @@ from otel_llmcost.receiver.bodies import (
     success,
 )
 from otel_llmcost.receiver.intake import Intake, Refused, Taken
+from otel_llmcost.receiver.tokens import Tokens
 
 __all__ = ["Service"]
 
@@ -65,17 +65,18 @@ class Service:
 
     Args:
         intake: where spans go.
-        token: what senders must show as `Authorization: Bearer …`; "" for nothing.
+        tokens: what senders must show as `Authorization: Bearer …`; None for nothing.
         backlog: what waits in the journal, for the health answer.
     """
 
-    def __init__(self, intake: Intake, token: str, backlog: Callable[[], dict[str, object]]) -> None:
+    def __init__(self, intake: Intake, tokens: Tokens | None, backlog: Callable[[], dict[str, object]]) -> None:
         self._intake = intake
-        self._expected = f"Bearer {token}".encode() if token else b""
+        self._tokens = tokens
         self._backlog = backlog
         self._requests = 0
         self._bytes = 0
         self._refuses_until = 0.0
+        self._denied_at: float | None = None
         self._worker = ThreadPoolExecutor(1, "otel-llmcost-receiver")
         traces = Route("/v1/traces", self._traces, methods=["POST"])
         self.app = Starlette(routes=[traces, Route("/health", self._health, methods=["GET"])])
@@ -120,9 +121,9 @@ class Service:
 
     def _check(self, request: Request, encoding: str) -> None:
         headers = request.headers
-        shown = headers.get("authorization", "").encode()
-        if self._expected and not hmac.compare_digest(shown, self._expected):
+        if self._tokens is not None and not self._tokens.admit(headers.get("authorization", "").encode()):
             COUNTERS.add("receiver.denied")
+            self._denied_at = time.monotonic()
             raise _No(HTTPStatus.UNAUTHORIZED, "a bearer token is needed, and this is not the one")
         if encoding not in (JSON, PROTOBUF):
             raise _No(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send {PROTOBUF} or {JSON}")
@@ -170,9 +171,19 @@ class Service:
         refuses = is_full or time.monotonic() < self._refuses_until
         counts = {name: count for name, count in COUNTERS.snapshot().items() if name.startswith("receiver.")}
         journal = await asyncio.to_thread(self._backlog)
-        state = {"accepts": not refuses, "requests_in_hand": self._requests, "journal": journal, "counts": counts}
+        state = {
+            "accepts": not refuses,
+            "requests_in_hand": self._requests,
+            "denied": {"requests": COUNTERS["receiver.denied"], "last_seconds_ago": _seconds_since(self._denied_at)},
+            "journal": journal,
+            "counts": counts,
+        }
         status = HTTPStatus.SERVICE_UNAVAILABLE if refuses else HTTPStatus.OK
         return Response(orjson.dumps(state), status_code=status, media_type=JSON)
+
+
+def _seconds_since(at: float | None) -> float | None:
+    return None if at is None else round(time.monotonic() - at, 1)
 
 
 def _too_large() -> _No:

@@ -26,7 +26,7 @@ from otel_llmcost.errors import JournalFull, SettingsError
 from otel_llmcost.receiver import service
 from otel_llmcost.receiver.bodies import MAX_BODY_BYTES
 from otel_llmcost.receiver.listening import Address, Receiver
-from otel_llmcost.receiver.tokens import read_token
+from otel_llmcost.receiver.tokens import Tokens
 from otel_llmcost.settings import Settings
 from tests import captures
 from tests.receiver.conftest import rows_in
@@ -71,10 +71,10 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Sender]]:
     """Start receivers on free ports."""
     started: list[Receiver] = []
 
-    def begin(token: str = "") -> Sender:
+    def begin(tokens: Tokens | None = None) -> Sender:
         folder = tmp_path / f"ledger-{len(started)}"
         address = Address(host="127.0.0.1", port=0)
-        started.append(Receiver(Settings(dsn=f"chdb://{folder}"), address, token, Nothing()))
+        started.append(Receiver(Settings(dsn=f"chdb://{folder}"), address, tokens, Nothing()))
         return Sender(started[-1], folder)
 
     yield begin
@@ -192,11 +192,11 @@ def test_a_body_of_unknown_length_is_cut_off(sender: Sender) -> None:
     assert sender.ask("GET", "/health")[0] == 200
 
 
-def test_who_has_no_token_is_turned_away(start: Callable[..., Sender]) -> None:
+def test_who_has_no_token_is_turned_away(start: Callable[..., Sender], tmp_path: Path) -> None:
     """
-    Without the token, or with another one: 401 before a byte of the body is looked at; health needs none.
+    Without the token, or with another one: 401 before a byte of the body is looked at; health needs none, and says so.
     """
-    sender = start(token="a-long-secret-token")
+    sender = start(Tokens(token_file(tmp_path, "a-long-secret-token")))
     wrong: list[dict[str, str]] = [
         {},
         {"authorization": "Bearer wrong"},
@@ -208,7 +208,42 @@ def test_who_has_no_token_is_turned_away(start: Callable[..., Sender]) -> None:
     assert statuses == [401, 401, 401]
     assert headers["www-authenticate"] == "Bearer"
     assert sender.post(as_protobuf(ONE), PROTOBUF | {"authorization": "Bearer a-long-secret-token"})[0] == 200
-    assert (sender.ask("GET", "/health")[0], COUNTERS["receiver.denied"]) == (200, 4)
+    status, health, _ = sender.ask("GET", "/health")
+    denied = json.loads(health)["denied"]
+    assert (status, denied["requests"], COUNTERS["receiver.denied"]) == (200, 4, 4)
+    assert 0 <= denied["last_seconds_ago"] < 60
+
+
+def test_tokens_change_while_senders_send(start: Callable[..., Sender], tmp_path: Path) -> None:
+    """
+    A second line in the file is taken at once, beside the first; without the first line its token no longer is. A file
+    that is unreadable for a moment turns nobody away.
+    """
+    sender = start(Tokens(token_file(tmp_path, "the-old-secret-token")))
+
+    def statuses() -> list[int]:
+        return [
+            sender.post(b"", PROTOBUF | {"authorization": f"Bearer the-{which}-secret-token"})[0]
+            for which in ("old", "new")
+        ]
+
+    before = statuses()
+    token_file(tmp_path, "the-old-secret-token\nthe-new-secret-token\n")
+    both = statuses()
+    token_file(tmp_path, "the-new-secret-token\n")
+    after = statuses()
+    token_file(tmp_path, "").unlink()
+
+    assert (before, both, after) == ([200, 401], [200, 200], [401, 200])
+    assert statuses() == [401, 200]
+
+
+def token_file(folder: Path, held: str) -> Path:
+    """Write a file of tokens that is its owner's alone, in the place of the one before."""
+    new, file = folder / "new-tokens", folder / "tokens"
+    new.write_text(held)
+    new.chmod(0o600)
+    return new.replace(file)
 
 
 def test_other_paths_and_methods(sender: Sender) -> None:
@@ -360,7 +395,7 @@ def test_an_address_that_is_taken(sender: Sender, tmp_path: Path) -> None:
     A port that another process has is said at once.
     """
     with pytest.raises(SettingsError, match="name a free port"):
-        Receiver(Settings(dsn=f"chdb://{tmp_path}/other"), sender.receiver.address, "", Nothing())
+        Receiver(Settings(dsn=f"chdb://{tmp_path}/other"), sender.receiver.address, None, Nothing())
 
 
 def test_tokens(tmp_path: Path) -> None:
@@ -369,13 +404,14 @@ def test_tokens(tmp_path: Path) -> None:
     """
     file = tmp_path / "token"
     with pytest.raises(SettingsError, match="cannot be read"):
-        read_token(file)
+        Tokens(file)
     file.write_text("a-long-secret-token\n")
     file.chmod(0o644)
     with pytest.raises(SettingsError, match="chmod 600"):
-        read_token(file)
+        Tokens(file)
     file.chmod(0o600)
-    assert read_token(file) == "a-long-secret-token"
-    file.write_text("short")
-    with pytest.raises(SettingsError, match="openssl rand"):
-        read_token(file)
+    assert Tokens(file).admit(b"Bearer a-long-secret-token")
+    for held in ("short", "", "two-words not-a-token", "a-long-secret-token\n" * 3):
+        file.write_text(held)
+        with pytest.raises(SettingsError, match="openssl rand"):
+            Tokens(file)

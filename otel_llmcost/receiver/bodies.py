@@ -2,11 +2,13 @@
 Bodies of OTLP/HTTP: what comes in, within bounds, and what goes back, in the encoding that was asked in.
 
 https://opentelemetry.io/docs/specs/otlp/#otlphttp. A bomb is met at the bound: gzip is taken apart in steps, and never
-more of it is in memory. Limits: gzip or nothing; 16 MiB, compressed or not.
+more of it is in memory. Text that is no Unicode is mended, because a Collector drops the whole batch that is refused for
+it. Limits: gzip or nothing, of at most 64 members; 16 MiB, compressed or not.
 """
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterator
 from typing import Final
@@ -31,6 +33,15 @@ _MAX_OBJECTS: Final = 1_000_000
 """A sender's attribute is 45 bytes and two objects: this many do not fit. Empty ones would, and take half a gigabyte."""
 _REQUEST: Final = ("resourceSpans", "resource_spans")
 _GZIP: Final = 16 + zlib.MAX_WBITS
+_MAX_MEMBERS: Final = 64
+_STEP_BYTES: Final = 64 << 10
+"""What is taken apart at once: zlib copies what it leaves of it at the end of each member."""
+_ESCAPE: Final = re.compile(
+    rb"(?P<half>\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F]|\\.",
+    re.DOTALL,
+)
+"""Every escape in turn, so that an escaped backslash before a u is none; `half` of a surrogate pair has no other half."""
 
 
 class Malformed(Exception):
@@ -44,21 +55,26 @@ class TooLarge(Exception):
 def expand(body: bytes) -> bytes:
     """Undo gzip. Raises `TooLarge` and `Malformed`."""
     parts: list[bytes] = []
-    size = 0
-    rest = body
-    while rest:
+    size = position = members = 0
+    held = memoryview(body)
+    while position < len(body):
+        members += 1
+        if members > _MAX_MEMBERS:
+            raise Malformed(f"the body is gzip of more than {_MAX_MEMBERS} members")
         gzip = zlib.decompressobj(_GZIP)
-        try:
-            part = gzip.decompress(rest, MAX_BODY_BYTES - size + 1)
-        except zlib.error as error:
-            raise Malformed("the body is no gzip") from error
-        size += len(part)
-        if size > MAX_BODY_BYTES:
-            raise TooLarge
-        if not gzip.eof:
-            raise Malformed("the body is gzip that was cut")
-        parts.append(part)
-        rest = gzip.unused_data
+        while not gzip.eof:
+            if position >= len(body):
+                raise Malformed("the body is gzip that was cut")
+            step = held[position : position + _STEP_BYTES]
+            try:
+                part = gzip.decompress(step, MAX_BODY_BYTES - size + 1)
+            except zlib.error as error:
+                raise Malformed("the body is no gzip") from error
+            size += len(part)
+            if size > MAX_BODY_BYTES:
+                raise TooLarge
+            parts.append(part)
+            position += len(step) - len(gzip.unused_data)
     return b"".join(parts)
 
 
@@ -79,13 +95,22 @@ def _read_json(body: bytes) -> Iterator[Found]:
         raise TooLarge
     try:
         held = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise Malformed("the body is no JSON") from error
+    except orjson.JSONDecodeError:
+        try:
+            held = orjson.loads(_with_whole_text(body))
+        except orjson.JSONDecodeError as error:
+            raise Malformed("the body is no JSON") from error
     if held == {}:
         return iter(())
     if not isinstance(held, dict) or not any(isinstance(held.get(name), list) for name in _REQUEST):
         raise Malformed("the body is no ExportTraceServiceRequest in JSON")
     return read_json_spans(held)
+
+
+def _with_whole_text(body: bytes) -> bytes:
+    """Put U+FFFD for bytes that are no UTF-8 and for halves of surrogate pairs, which JavaScript writes when it cuts text."""
+    text = body.decode(errors="replace").encode()
+    return _ESCAPE.sub(lambda found: rb"\ufffd" if found["half"] else found[0], text)
 
 
 def success(encoding: str, rejected: int, message: str) -> bytes:

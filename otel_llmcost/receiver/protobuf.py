@@ -1,8 +1,8 @@
 """
 OTLP/protobuf to `SpanView`: the generated classes of `opentelemetry-proto`, and only what a bill needs of them.
 
-Attributes are read of spans that can be model calls, the others are links from a child to its parent. Limits: as in
-`otlp_json`: bytes are left out, nesting is cut at 8, a scope's name at 256 characters.
+Attributes are read of spans that can be model calls, the others are links from a child to its parent. Text that is no
+UTF-8 is mended, by `whole_text`. Limits: as in `otlp_json`: bytes are left out, nesting is cut at 8, a scope's name at 256 characters.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from otel_llmcost.dialects import GATE_KEYS
 from otel_llmcost.model import Attributes, SpanView, maker
 from otel_llmcost.otlp_json import Found, bounded
+from otel_llmcost.receiver.whole_text import with_whole_text
 
 __all__ = ["TooMany", "read_spans"]
 
@@ -49,10 +50,19 @@ def read_spans(body: bytes) -> Iterator[Found]:
     with suppress(IndexError):  # it is cut: parsing says so
         _count_parts(body, 0, len(body), 0, 0)
     try:
-        request = ExportTraceServiceRequest.FromString(body)
+        request = _parse(body)
     except DecodeError as error:
         raise ValueError("the body is no ExportTraceServiceRequest in protobuf") from error
     return _each(request)
+
+
+def _parse(body: bytes) -> ExportTraceServiceRequest:
+    request = ExportTraceServiceRequest()
+    try:
+        request.ParseFromString(body)
+    except DecodeError:
+        request.ParseFromString(with_whole_text(body))
+    return request
 
 
 def _count_parts(body: bytes, position: int, end: int, level: int, count: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Final, TypeVar, cast
+from typing import Final, TypeAlias, TypeVar, cast
 
 from opentelemetry.baggage import get_all, get_baggage
 from opentelemetry.context import create_key, get_value, set_value
@@ -50,6 +50,8 @@ _SOURCES: Final = tuple(
 _INBOUND: Final = create_key("llmcost-inbound")
 _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 _UNSEEN: Final = object()
+_Defaults: TypeAlias = tuple[tuple[tuple[int, str], ...], tuple[tuple[str, str], ...]]
+"""What a resource says: values by the place of their field, and extra keys."""
 _new_owner: Final = maker(Owner)
 _NO_CONTEXT: Final = Context()
 
@@ -90,7 +92,7 @@ class OwnerReader:
         self._owners: dict[object, tuple[Owner, int]] = {}
         self._repeated: dict[object, Owner] = {}
         """Owners by the very baggage that gave them, so that the next span under it costs one look-up."""
-        self._defaults: dict[int, tuple[Mapping[str, object], tuple[tuple[int, str], ...]]] = {}
+        self._defaults: dict[int, tuple[Mapping[str, object], _Defaults]] = {}
 
     def read(
         self,
@@ -106,14 +108,21 @@ class OwnerReader:
         entries = get_all(context)
         if not _ATTRIBUTE_NAMES.isdisjoint(attributes) or (self._mapped and inbound_entries(context)):
             return self._compose(entries, context, resource, attributes)
-        key = (tuple(entries.items()), self._defaults_of(resource))
+        defaults = self._defaults_of(resource)
+        key = (tuple(entries.items()), defaults)
         try:
             known = self._repeated.get(key)
         except TypeError:  # a value that cannot be part of a key
             return self._compose(entries, context, resource, attributes)
         if known is None:
             known = self._compose(entries, context, resource, attributes)
-            if _is_plain(entries) and OVERFLOW not in (known.team, known.feature, known.environment, known.action):
+            room = MAX_EXTRA - len(defaults[1])
+            if _is_plain(entries, room) and OVERFLOW not in (
+                known.team,
+                known.feature,
+                known.environment,
+                known.action,
+            ):
                 _keep(self._repeated, key, known, _MAX_CACHED)
         return known
 
@@ -125,7 +134,7 @@ class OwnerReader:
         attributes: Mapping[str, object],
     ) -> Owner:
         values: list[str | None] = [None] * len(_FIELDS)
-        extra: tuple[tuple[str, str], ...] = ()
+        extra: dict[str, str] = {}
         bits = 0
         if entries:
             extra = self._read_baggage(entries, context, values)
@@ -145,17 +154,25 @@ class OwnerReader:
         """
         copied = {key: value for key, value in attributes.items() if key.startswith(PREFIX) or key in self._mapped}
         values: list[str | None] = [None] * len(_FIELDS)
-        extra = self._read_baggage(copied, _NO_CONTEXT, values) if copied else ()
+        extra = self._read_baggage(copied, _NO_CONTEXT, values) if copied else {}
         return self._with_defaults(values, extra, 2 if extra or any(values) else 0, resource)
 
     def _with_defaults(
-        self, values: list[str | None], extra: tuple[tuple[str, str], ...], bits: int, resource: Mapping[str, object]
+        self, values: list[str | None], extra: dict[str, str], bits: int, resource: Mapping[str, object]
     ) -> Owner:
-        for slot, default in self._defaults_of(resource):
+        fields, named = self._defaults_of(resource)
+        for slot, default in fields:
             if values[slot] is None:
                 values[slot] = default
                 bits |= 4
-        return self._finished(values, extra, bits)
+        own = len(extra)
+        for name, default in named:
+            extra.setdefault(name, default)
+        if own < min(len(extra), MAX_EXTRA):
+            bits |= 4
+        if len(extra) > MAX_EXTRA:
+            COUNTERS.add("owner.extra_dropped", len(extra) - MAX_EXTRA)
+        return self._finished(values, tuple(extra.items())[:MAX_EXTRA], bits)
 
     def _finished(self, values: list[str | None], extra: tuple[tuple[str, str], ...], bits: int) -> Owner:
         if not bits:
@@ -191,7 +208,7 @@ class OwnerReader:
 
     def _read_baggage(
         self, entries: Mapping[str, object], context: Context | None, values: list[str | None]
-    ) -> tuple[tuple[str, str], ...]:
+    ) -> dict[str, str]:
         extra: dict[str, str] = {}
         for key, value in entries.items():
             if (slot := _SLOTS.get(key)) is not None:
@@ -200,9 +217,7 @@ class OwnerReader:
                 extra[name] = text
         if self._mapped:
             self._read_mapped(entries, context, values, extra)
-        if len(extra) > MAX_EXTRA:
-            COUNTERS.add("owner.extra_dropped", len(extra) - MAX_EXTRA)
-        return tuple(extra.items())[:MAX_EXTRA]
+        return extra
 
     def _read_mapped(
         self, entries: Mapping[str, object], context: Context | None, values: list[str | None], extra: dict[str, str]
@@ -216,17 +231,21 @@ class OwnerReader:
             elif text := self._clean(value):
                 extra.setdefault(target, text)
 
-    def _defaults_of(self, resource: Mapping[str, object]) -> tuple[tuple[int, str], ...]:
+    def _defaults_of(self, resource: Mapping[str, object]) -> _Defaults:
         # By id, because a mapping has no hash; the entry holds the resource, so that its id is not given to another.
         if (known := self._defaults.get(id(resource))) is not None:
             return known[1]
-        found = {_SLOTS[key]: self._clean(resource.get(key)) for key in _ATTRIBUTE_KEYS}
+        found = [self._clean(resource.get(key)) for key in _ATTRIBUTE_KEYS]
+        extra: dict[str, str] = {}
+        for key, value in resource.items():
+            if (name := _extra_of(key)) and (text := self._clean(value)):
+                extra[name] = text
         for key in _ENVIRONMENT_KEYS:
             found[_ENVIRONMENT] = found[_ENVIRONMENT] or self._clean(resource.get(key))
-        for key, target in self._mapped.items():
-            if isinstance(target, int):
-                found[target] = found[target] or self._clean(resource.get(key))
-        defaults = tuple((slot, value) for slot, value in found.items() if value is not None)
+        if self._mapped:
+            self._read_mapped(resource, _NO_CONTEXT, found, extra)
+        fields = tuple((slot, value) for slot, value in enumerate(found) if value is not None)
+        defaults = fields, tuple(extra.items())
         _keep(self._defaults, id(resource), (resource, defaults), _MAX_RESOURCES)
         return defaults
 
@@ -282,9 +301,9 @@ def _target(key: str, name: str) -> int | str:
     return name
 
 
-def _is_plain(entries: Mapping[str, object]) -> bool:
+def _is_plain(entries: Mapping[str, object], room: int) -> bool:
     """Tell that nothing of the baggage is counted or cut, and that it is text alone: True equals 1, but is not its text."""
-    return len(entries) <= MAX_EXTRA and all(
+    return len(entries) <= room and all(
         type(text) is str and len(text) <= MAX_READ for entry in entries.items() for text in entry
     )
 

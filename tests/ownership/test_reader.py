@@ -120,6 +120,36 @@ def test_at_most_eight_extra_keys():
     assert COUNTERS["owner.extra_dropped"] == 2
 
 
+def test_extra_keys_of_the_resource_are_defaults():
+    """
+    Keys of one's own on the resource, mapped ones too, count where the span says nothing: cleaned, and named as a source.
+    """
+    reader = OwnerReader(Settings(baggage_keys={"plan": "tier_name", "squad": "team"}))
+    resource = {"llmcost.project": " apollo ", "llmcost.cost_usd": "0", "llmcost.x": True, "plan": "gold", "squad": "s"}
+
+    for _ in range(2):
+        owner = reader.read(EMPTY, resource)
+        assert Owner(team="s", extra={"project": "apollo", "tier_name": "gold"}, source="resource") == owner
+    assert reader.read_copied(resource, {}) == owner
+    owner = reader.read(carrying(project="zeus", team="t", tier_name="free"), resource)
+    assert Owner(team="t", extra={"project": "zeus", "tier_name": "free"}, source="baggage") == owner
+
+
+def test_extra_keys_of_the_resource_give_way():
+    """
+    The span's own extra keys come first in the eight, then the resource's; the rest is counted on every span.
+    """
+    reader = OwnerReader(Settings())
+    resource = {f"llmcost.default_{number}": "r" for number in range(4)}
+    for own, source, names in ((6, "baggage+resource", ["default_0", "default_1"]), (8, "baggage", [])):
+        context = carrying(**{f"extra_{number}": "b" for number in range(own)})
+        for _ in range(3):
+            owner = reader.read(context, resource)
+        assert ([*owner.extra][own:], len(owner.extra), owner.source) == (names, 8, source)
+
+    assert COUNTERS["owner.extra_dropped"] == 3 * 2 + 3 * 4
+
+
 def test_distinct_values_are_capped_and_ids_are_not():
     """
     Beyond the cap a team is the overflow value, counted on every request; customers are kept, all of them.

@@ -34,7 +34,7 @@ from otel_llmcost.receiver.bodies import JSON, PROTOBUF, read_body
 from otel_llmcost.settings import Settings
 from tests import captures
 from tests.receiver.conftest import Journaling, bill_in
-from tests.receiver.otlp import as_json, as_protobuf, joined, one_by_one
+from tests.receiver.otlp import a_span, as_json, as_protobuf, batch, joined, one_by_one
 
 ALL = captures.names("")
 
@@ -149,3 +149,34 @@ def test_every_capture_is_billed_the_same(
     assert sum((Decimal(row.get("cost_usd") or 0) for row in rows), Decimal(0)) == sum(
         (each.cost_usd or Decimal(0) for each in audited.requests), Decimal(0)
     )
+
+
+def test_owners_of_the_resource_are_the_same(
+    journaling: Callable[..., Journaling], pricer: Pricer, tmp_path: Path
+) -> None:
+    """
+    Extra keys, mapped and hashed ones, that only the resource has: the same owner in the application and the receiver.
+    """
+    key = tmp_path / "key"
+    key.write_bytes(b"k" * 32)
+    key.chmod(0o600)
+    own: dict[str, Any] = {
+        "baggage_keys": {"tenant.id": "tenant", "squad": "team"},
+        "hash_keys": ("tenant",),
+        "hash_key_file": key,
+    }
+    resource = {"llmcost.project": "apollo", "tenant.id": "acme", "squad": "search", "service.name": "web"}
+    otlp = batch(a_span(1), a_span(2), resource=dict(resource))
+    received = journaling(**own)
+    received.take(otlp)
+    settings = Settings(dsn=f"chdb://{tmp_path}/direct", **own)
+    exporter = ClickHouseSpanExporter(settings=settings, pricer=pricer)
+    spans = [each for each in read_body(as_json(otlp), JSON) if isinstance(each, SpanView)]
+    replay(spans, LLMCostSpanProcessor(exporter=exporter, pricer=pricer))
+    direct = bill_in(exporter.journal_dir)
+    exporter.shutdown()
+
+    assert received.bill() == direct
+    for row in received.rows():
+        assert (row["team"], row["owner_extra"]["project"], row["owner_source"]) == ("search", "apollo", "resource")
+        assert row["owner_extra"]["tenant"] not in ("", "acme")

@@ -131,7 +131,7 @@ def test_text_fits_the_terminal(dsn: str, monkeypatch: pytest.MonkeyPatch, width
     """
     On a terminal nothing is wider than it, but for lines to copy.
     """
-    monkeypatch.setattr(_output, "_width", lambda: width)
+    monkeypatch.setattr(_output, "_width", lambda **_stream: width)
 
     lines = run(*SINCE, "--dsn", dsn).stdout.splitlines()
 

@@ -338,7 +338,7 @@ def test_a_ledger_that_does_not_open_says_no_password(
         shipped = ship_once(ledger, tmp_path / "journal", fingerprint=place.fingerprint)
         said += say(shipped.stopped) if shipped.stopped else ""
         said += repr(ledger) + str(ledger.dsn) + repr(ledger.dsn) + repr(ledger.__dict__)
-    assert "llm_requests" in said
+    assert shipped.stopped is not None
     said += logged_here.read_text() + contents(tmp_path / "journal").decode("utf-8", "replace")
 
     for word in (secret, PASSWORD, "s3cret"):

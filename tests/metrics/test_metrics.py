@@ -237,8 +237,8 @@ def test_a_journal_that_cannot_be_read_hides_nothing_else(
     A failure of one metric is counted as ours, and the others are still collected.
     """
     monkeypatch.setattr(otel_llmcost.fence, "RERAISE", False)
-    (tmp_path / "file").touch()
-    watched = Watched(tmp_path / "file")
+    (tmp_path / "loop").symlink_to("loop")
+    watched = Watched(tmp_path / "loop")
     metrics.watch(watched)
     COUNTERS.add("shipper.rows", 7)
 

@@ -161,14 +161,13 @@ def test_only_clickhouse_is_believed(bank: Bank, action: str) -> None:
         assert ledger.command("EXISTS TABLE never", what="look for it") == 0
 
 
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [("7", 7.0), (email.utils.formatdate(time.time() + 3600, usegmt=True), 3600.0), ("soon", None), ("", None)],
-)
+@pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), ("a date", 3600.0), ("soon", None), ("", None)])
 def test_retry_after(bank: Bank, header: str, seconds: float | None) -> None:
     """
     Fault 8: how long a server asks to be left alone is known, as seconds or as a date; nonsense is not.
     """
+    if header == "a date":
+        header = email.utils.formatdate(time.time() + 3600, usegmt=True)
     with connect(bank.dsn) as ledger:
         bank.server.inject(Fault("before", "status", value="503", retry_after=header, times=9))
         with pytest.raises(LedgerUnavailable) as error:

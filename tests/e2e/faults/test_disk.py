@@ -13,7 +13,6 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,6 +25,7 @@ from tests.clickhouse_double import ClickHouseDouble
 from tests.e2e.faults.application import Application
 from tests.e2e.faults.audit import ROLLUPS, Audit
 from tests.e2e.faults.bank import Bank
+from tests.e2e.faults.small_disk import small_disk
 
 TABLES = ("llm_requests", *ROLLUPS)
 
@@ -45,19 +45,6 @@ def application(bank: Bank, tmp_path: Path) -> Iterator[Application]:
     bank.settle(application)
     yield application
     application.end()
-
-
-@contextmanager
-def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
-    """Mount a file system of that size; skip the test where that is not allowed."""
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)]
-    if os.geteuid() or subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("only root may mount a file system")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def call(application: Application, times: int) -> int:

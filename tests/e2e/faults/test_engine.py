@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from tests.clickhouse_double import MEMORY_LIMIT, TOO_MANY_PARTS, ClickHouseDoub
 from tests.e2e.faults.application import Application
 from tests.e2e.faults.audit import ROLLUPS, Audit, over_http
 from tests.e2e.faults.bank import Bank
+from tests.e2e.faults.small_disk import small_disk
 
 KILLS = int(os.environ.get("LLMCOST_SERVER_KILLS", "3"))
 """How often the server is killed here; `make chaos` kills it more often."""
@@ -86,25 +86,12 @@ def test_a_server_killed_in_the_middle_of_inserts(tmp_path: Path) -> None:
         application.end()
 
 
-@contextmanager
-def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
-    """Mount a file system of that size; skip the test where that is not allowed."""
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
-    if os.geteuid() or subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("only root may mount a small disk; a server that says NOT_ENOUGH_SPACE is tested besides")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
 @pytest.mark.parametrize("free_kilobytes", [8, 300])
 def test_a_full_disk(tmp_path: Path, free_kilobytes: int) -> None:
     """
     Fault 51: the server's disk is full, in the table or in a view behind it: when there is space, all is stored once.
     """
-    with small_disk(tmp_path / "disk", 64) as disk, ClickHouseDouble(disk / "store") as server:
+    with small_disk(tmp_path / "disk", 64 << 10) as disk, ClickHouseDouble(disk / "store") as server:
         bank = Bank(server, "full")
         application = bank.application(tmp_path)
         application.call(20)

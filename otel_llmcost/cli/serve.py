@@ -19,8 +19,8 @@ from otel_llmcost.server import Server
 from otel_llmcost.settings import Settings
 
 if TYPE_CHECKING:
+    from otel_llmcost.http.tokens import Tokens
     from otel_llmcost.receiver.listening import Receiver
-    from otel_llmcost.receiver.tokens import Tokens
 
 __all__ = ["serve"]
 
@@ -82,9 +82,9 @@ def _check(otlp: str, *, is_open: bool) -> None:
     """Refuse what cannot work before anything is opened, and an address that strangers could send costs to."""
     if any(find_spec(name) is None for name in ("uvicorn", "starlette", "opentelemetry.proto")):
         raise MissingExtra("--otlp needs a web server and OTLP's classes: pip install 'otel-llmcost[otlp]'")
-    from otel_llmcost.receiver.listening import Address
+    from otel_llmcost.http.address import Address
 
-    address = Address.parse(otlp)
+    address = Address.parse(otlp, "--otlp")
     if is_open and not address.is_loopback:
         raise SettingsError(
             f"--otlp {otlp} can be reached from other machines, and who sends spans writes costs in anyone's name: give "
@@ -93,12 +93,13 @@ def _check(otlp: str, *, is_open: bool) -> None:
 
 
 def _tokens(file: Path) -> Tokens:
-    from otel_llmcost.receiver.tokens import Tokens
+    from otel_llmcost.http.tokens import Tokens
 
     return Tokens(file)
 
 
 def _receive(settings: Settings, otlp: str, tokens: Tokens | None, server: Server) -> Receiver:
-    from otel_llmcost.receiver.listening import Address, Receiver
+    from otel_llmcost.http.address import Address
+    from otel_llmcost.receiver.listening import Receiver
 
-    return Receiver(settings, Address.parse(otlp), tokens, server)
+    return Receiver(settings, Address.parse(otlp, "--otlp"), tokens, server)

@@ -6,57 +6,28 @@ Limits: plain HTTP, so a token is safe only on a network that is; put a TLS prox
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 import threading
 import time
-from dataclasses import dataclass, replace
-from typing import Final, Self
+from dataclasses import replace
+from typing import Final
 
 import uvicorn
 
-from otel_llmcost.errors import SettingsError
 from otel_llmcost.exporter import ClickHouseSpanExporter
+from otel_llmcost.http.address import Address
+from otel_llmcost.http.tokens import Tokens
 from otel_llmcost.journal import backlog
 from otel_llmcost.ledger.answers import Answers
 from otel_llmcost.pricing import Pricer
 from otel_llmcost.receiver.intake import Intake
 from otel_llmcost.receiver.known import KnownSpans
 from otel_llmcost.receiver.service import Service
-from otel_llmcost.receiver.tokens import Tokens
 from otel_llmcost.settings import Settings
 
-__all__ = ["Address", "Receiver"]
+__all__ = ["Receiver"]
 
 _CONNECTIONS: Final = 512
 _PRICES_SECONDS: Final = 60.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
-    """Where to listen."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read `[HOST:]PORT`; an IPv6 address in brackets. Raises `SettingsError`."""
-        host, _, port = text.rpartition(":")
-        if not (port.isascii() and port.isdecimal() and int(port[:6]) <= 65535):
-            raise SettingsError(f"--otlp {text!r} names no port: write 4318, 127.0.0.1:4318 or [::1]:4318")
-        return cls(host=host.removeprefix("[").removesuffix("]") or "127.0.0.1", port=int(port))
-
-    @property
-    def is_loopback(self) -> bool:
-        """True if nobody but this machine can reach it."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 class Receiver:
@@ -73,7 +44,7 @@ class Receiver:
     """
 
     def __init__(self, settings: Settings, address: Address, tokens: Tokens | None, ledger: Answers) -> None:
-        self._socket = _listen(address)
+        self._socket = address.listen("--otlp")
         try:
             pricer = Pricer.from_settings(settings)
             self._exporter = ClickHouseSpanExporter(settings=replace(settings, ship=False), pricer=pricer)
@@ -128,13 +99,3 @@ class Receiver:
             "quarantined": found.quarantined,
             "rows_in_memory": self._exporter.rows_in_memory,
         }
-
-
-def _listen(address: Address) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    try:
-        return socket.create_server((address.host, address.port), family=family, backlog=256)
-    except OSError as error:
-        raise SettingsError(
-            f"--otlp {address} cannot be listened on ({error.strerror}): name a free port and an address of this machine"
-        ) from error

@@ -23,6 +23,7 @@ from starlette.routing import Route
 
 from otel_llmcost.counters import COUNTERS
 from otel_llmcost.fence import fenced
+from otel_llmcost.http.tokens import Tokens
 from otel_llmcost.receiver.bodies import (
     JSON,
     MAX_BODY_BYTES,
@@ -35,7 +36,6 @@ from otel_llmcost.receiver.bodies import (
     success,
 )
 from otel_llmcost.receiver.intake import Intake, Refused, Taken
-from otel_llmcost.receiver.tokens import Tokens
 
 __all__ = ["Service"]
 

@@ -23,10 +23,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 from otel_llmcost.counters import COUNTERS
 from otel_llmcost.errors import JournalFull, SettingsError
+from otel_llmcost.http.address import Address
+from otel_llmcost.http.tokens import Tokens
 from otel_llmcost.receiver import service
 from otel_llmcost.receiver.bodies import MAX_BODY_BYTES
-from otel_llmcost.receiver.listening import Address, Receiver
-from otel_llmcost.receiver.tokens import Tokens
+from otel_llmcost.receiver.listening import Receiver
 from otel_llmcost.settings import Settings
 from tests import captures
 from tests.receiver.conftest import rows_in
@@ -376,7 +377,7 @@ def test_addresses(text: str, host: str, port: int, is_loopback: bool) -> None:
     """
     A port alone is on this machine; what others can reach is known as such.
     """
-    address = Address.parse(text)
+    address = Address.parse(text, "--otlp")
 
     assert (address.host, address.port, address.is_loopback) == (host, port, is_loopback)
 
@@ -387,7 +388,7 @@ def test_what_is_no_address(text: str) -> None:
     Anything else is refused with the accepted forms.
     """
     with pytest.raises(SettingsError, match="write 4318, 127"):
-        Address.parse(text)
+        Address.parse(text, "--otlp")
 
 
 def test_an_address_that_is_taken(sender: Sender, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What our HTTP servers share: where they listen, and the tokens that they are shown."""

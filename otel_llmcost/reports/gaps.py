@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
 from otel_llmcost.ledger import Answers
 from otel_llmcost.model import COUNTS
 from otel_llmcost.pricing.context import STANDARD
+from otel_llmcost.reports.dimensions import filter_parameters
 from otel_llmcost.reports.money import add, sum_usd
 from otel_llmcost.reports.period import Period
 
@@ -29,6 +30,8 @@ __all__ = [
     "without_usage",
 ]
 
+Where: TypeAlias = Mapping[str, str] | None
+"""Dimension -> exact value, as in `spend`."""
 _PRICEABLE: Final = tuple(count for count in COUNTS if count != "reasoning_tokens")
 
 
@@ -130,30 +133,31 @@ class UnpricedRow:
         return sum(count for name, count in self.counts.items() if name.endswith("_tokens"))
 
 
-def usage_gaps(ledger: Answers, *, since: date, until: date) -> GapReport:
+def usage_gaps(ledger: Answers, *, since: date, until: date, where: Where = None) -> GapReport:
     """Divide the bill of [since, until), UTC days, by what its spans may hide. Raises `ReportError`, `LedgerError`."""
     period = Period(since, until)
-    rows = (_typed(row, "gaps") for row in _ask(ledger, "usage_gaps", period))
+    rows = (_typed(row, "gaps") for row in _ask(ledger, "usage_gaps", period, where))
     return GapReport(period, tuple(GapRow(**row) for row in rows))
 
 
-def without_usage(ledger: Answers, *, since: date, until: date) -> tuple[WithoutUsage, ...]:
+def without_usage(ledger: Answers, *, since: date, until: date, where: Where = None) -> tuple[WithoutUsage, ...]:
     """Find the charges that nobody reported usage for, most first. Raises `ReportError`, `LedgerError`."""
-    return tuple(WithoutUsage(**row) for row in _ask(ledger, "usage_gaps_no_usage", Period(since, until)))
+    return tuple(WithoutUsage(**row) for row in _ask(ledger, "usage_gaps_no_usage", Period(since, until), where))
 
 
-def unpriced(ledger: Answers, *, since: date, until: date) -> tuple[UnpricedRow, ...]:
+def unpriced(ledger: Answers, *, since: date, until: date, where: Where = None) -> tuple[UnpricedRow, ...]:
     """Find the charges whose usage is known and whose price is not, most first. Raises `ReportError`, `LedgerError`."""
     found = []
-    for row in _ask(ledger, "usage_gaps_unpriced", Period(since, until), standard=sorted(STANDARD)):
+    for row in _ask(ledger, "usage_gaps_unpriced", Period(since, until), where, standard=sorted(STANDARD)):
         counts = {name: cast("int", row.pop(name)) for name in _PRICEABLE}
         row["counts"] = {name: count for name, count in counts.items() if count}
         found.append(UnpricedRow(**_typed(row, "missing_rates")))
     return tuple(found)
 
 
-def _ask(ledger: Answers, query: str, period: Period, **parameters: object) -> list[dict[str, Any]]:
-    return ledger.query(query, {"since": period.since, "until": period.until, **parameters})
+def _ask(ledger: Answers, query: str, period: Period, where: Where, **parameters: object) -> list[dict[str, Any]]:
+    bound = {"since": period.since, "until": period.until, **filter_parameters(where or {}), **parameters}
+    return ledger.query(query, bound)
 
 
 def _typed(row: dict[str, Any], array: str) -> dict[str, Any]:

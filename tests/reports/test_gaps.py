@@ -181,3 +181,17 @@ def test_unpriced_models_have_all_their_counts(empty: Ledger) -> None:
     assert (row.model, row.reason, row.requests, row.service_tier) == ("gpt-x", "unknown_model", 2, "")
     assert row.counts == {name: 2 * number for number, name in enumerate(COUNTS, start=1) if name != "reasoning_tokens"}
     assert row.tokens == sum(number for name, number in row.counts.items() if name.endswith("_tokens"))
+
+
+def test_a_filter_keeps_the_charges_with_that_value(ledger: Ledger) -> None:
+    """
+    All three questions can be asked of one owner, and the answers of all owners sum to the whole.
+    """
+    features = [row.key[0] for row in spend(ledger, ["feature"], **NOVEMBER).rows]
+
+    for ask in (without_usage, unpriced):
+        parts = [sum(row.requests for row in ask(ledger, **NOVEMBER, where={"feature": each})) for each in features]
+        assert sum(parts) == sum(row.requests for row in ask(ledger, **NOVEMBER)) > max(parts), ask
+    for row in spend(ledger, ["team"], **NOVEMBER).rows:
+        found = usage_gaps(ledger, **NOVEMBER, where={"team": row.key[0]})
+        assert found.total_usd == row.measures.cost_usd

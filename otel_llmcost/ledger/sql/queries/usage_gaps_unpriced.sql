@@ -27,6 +27,12 @@ SELECT
 FROM llm_charges AS c
 WHERE c.timestamp >= {since:Date} AND c.timestamp < {until:Date}
   AND c.price_status != 'priced' AND c.reason != 'no_usage'
+  AND ({value_1:Nullable(String)} IS NULL OR {column_1:Identifier} = {value_1:Nullable(String)})
+  AND ({value_2:Nullable(String)} IS NULL OR {column_2:Identifier} = {value_2:Nullable(String)})
+  AND ({value_3:Nullable(String)} IS NULL OR {column_3:Identifier} = {value_3:Nullable(String)})
+  AND ({value_4:Nullable(String)} IS NULL OR {column_4:Identifier} = {value_4:Nullable(String)})
+  AND ({value_5:Nullable(String)} IS NULL OR {column_5:Identifier} = {value_5:Nullable(String)})
+  AND ({value_6:Nullable(String)} IS NULL OR {column_6:Identifier} = {value_6:Nullable(String)})
 GROUP BY provider, model, service_tier, batch, speed, price_status, reason, missing_rates
 HAVING requests != 0
 ORDER BY requests DESC, provider, model, service_tier, batch, speed, price_status, reason, missing_rates

@@ -1,5 +1,6 @@
 """Named questions and typed answers: the same for the command line, the dashboard and exports."""
 
+from otel_llmcost.reports.comparison import ActiveCustomers, ComparedRow, Comparison, active_customers, compare
 from otel_llmcost.reports.dimensions import DIMENSIONS
 from otel_llmcost.reports.explain import ExplainedRequest, explain
 from otel_llmcost.reports.period import Period
@@ -9,6 +10,9 @@ from otel_llmcost.reports.spend import Measures, Report, SpendRow, spend
 
 __all__ = [
     "DIMENSIONS",
+    "ActiveCustomers",
+    "ComparedRow",
+    "Comparison",
     "ExplainedRequest",
     "Measures",
     "Period",
@@ -16,6 +20,8 @@ __all__ = [
     "Report",
     "RequestRow",
     "SpendRow",
+    "active_customers",
+    "compare",
     "cost_quantiles",
     "explain",
     "requests",

@@ -20,7 +20,7 @@ from otel_llmcost.reports.dimensions import OWNERS, TIMES, column_of, filter_par
 from otel_llmcost.reports.money import add, sum_usd
 from otel_llmcost.reports.period import Period
 
-__all__ = ["OTHER", "Measures", "Report", "SpendRow", "spend"]
+__all__ = ["MEASURES", "OTHER", "Measures", "Report", "SpendRow", "key_value", "measures_of", "spend"]
 
 OTHER: Final = "(other)"
 """The values below the top ones, folded into one row. A value that is really spelled so is in quotes: never both."""
@@ -124,9 +124,9 @@ def spend(
     found = ledger.query("spend", parameters)
     places = [("folded" if column == folded else "beside", column) for column in columns]
     rows = [
-        SpendRow(tuple(_name(row, place, column) for place, column in places), measures)
+        SpendRow(tuple(key_value(row, place, column) for place, column in places), measures)
         for row in found
-        if (measures := _measures(row)) != Measures()  # all of it was taken back
+        if (measures := measures_of(row)) != Measures()  # all of it was taken back
     ]
     owners = tuple(column for column in columns if column in OWNERS)
     without_team = sum_usd(Decimal(str(row["without_team_usd"])) for row in found)
@@ -149,8 +149,8 @@ def _columns(by: Sequence[str]) -> tuple[str, ...]:
     return columns
 
 
-def _name(row: Mapping[str, object], place: str, column: str) -> str:
-    """Write 2026-10-01 as the month 2026-10, an hour without its seconds, and the rest as `(other)`."""
+def key_value(row: Mapping[str, object], place: str, column: str) -> str:
+    """Read a value of a dimension from a row: 2026-10-01 as the month 2026-10, an hour without its seconds, and the rest as `(other)`."""
     if place == "folded" and row["is_rest"]:
         return OTHER
     value = str(row[place])
@@ -159,7 +159,8 @@ def _name(row: Mapping[str, object], place: str, column: str) -> str:
     return f'"{OTHER}"' if value == OTHER else value
 
 
-def _measures(row: Mapping[str, object]) -> Measures:
+def measures_of(row: Mapping[str, object]) -> Measures:
+    """Read the measures of a row that a query gave."""
     return Measures(**{name: row[name] for name in MEASURES})  # type: ignore[arg-type]  # the query gives these types
 
 

@@ -10,6 +10,7 @@ GRANT
     SELECT ON $database.llm_rates,
     SELECT ON $database.llm_charges,
     SELECT ON $database.spend_by_request,
+    SELECT ON $database.spend_by_instant,
     SELECT ON $database.daily_by_team,
     SELECT ON $database.daily_by_feature,
     SELECT ON $database.daily_by_customer,

@@ -128,7 +128,9 @@ def test_external(host: str):
     assert host not in InternalHosts()
 
 
-@pytest.mark.parametrize("host", [None, 1, b"localhost", ["localhost"], ("localhost",), object()], ids=repr)
+@pytest.mark.parametrize(
+    "host", [None, 1, b"localhost", ["localhost"], ("localhost",), object()], ids=lambda host: type(host).__name__
+)
 def test_what_is_no_text_is_external(host: object):
     """
     A host of a wrong type is external, not an error.

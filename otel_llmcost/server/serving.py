@@ -9,13 +9,14 @@ be missing in the child.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final, Self
 
 from otel_llmcost.errors import LedgerUnavailable, SettingsError
-from otel_llmcost.journal import segment_names
+from otel_llmcost.journal import Backlog, backlog, segment_names
 from otel_llmcost.ledger import Dsn, Ledger, connect, migrations, parse_dsn
 from otel_llmcost.ledger.loopback import Address
 from otel_llmcost.metrics import process_metrics
@@ -50,6 +51,9 @@ class Server:
         self._directory = self._place.journal_dir(settings)
         self._fingerprint = self._place.fingerprint
         self._ledger = _own(self._place) if self._place.path is not None else None
+        self._asking: Ledger | None = None
+        """A connection for questions to a server; an embedded ledger has one for everything."""
+        self._asking_lock = threading.Lock()
         self._shipper = ShipperThread(
             connect=self._connect,
             directory=self._directory,
@@ -85,8 +89,20 @@ class Server:
         """Ask the ledger a named question. Raises `LedgerError`."""
         if self._ledger is not None:
             return self._ledger.query(name, parameters)
-        with connect(self._place) as ledger:
-            return ledger.query(name, parameters)
+        with self._asking_lock:
+            if self._asking is None:
+                self._asking = connect(self._place)
+            asking = self._asking
+        return asking.query(name, parameters)
+
+    def backlog(self) -> Backlog:
+        """Look at what waits in the journal."""
+        return backlog(self._directory)
+
+    @property
+    def place(self) -> Dsn:
+        """The ledger that is served."""
+        return self._place
 
     def close(self) -> bool:
         """
@@ -99,6 +115,8 @@ class Server:
             Address.remove(self._place.path)
             ended = self._listener.close(_ANSWERING_SECONDS)
         ended = self._shipper.stop(_SHIPPING_SECONDS) and ended
+        if self._asking is not None:
+            self._asking.close()
         if ended and self._ledger is not None:
             self._ledger.close()
         return ended

@@ -1,0 +1,219 @@
+"""How much, who, why it changed: the page that finance opens first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from otel_llmcost.dashboard.page import Asked, Page
+from otel_llmcost.dashboard.series import Timeline, timeline
+from otel_llmcost.dashboard.tables import Cell, Column, Link, Row, Table
+from otel_llmcost.dashboard.view import View
+from otel_llmcost.dashboard.wording import Delta, Money, count, delta, percent, ratio
+from otel_llmcost.model import UNATTRIBUTED
+from otel_llmcost.reports import Comparison, Measures, active_customers, compare
+from otel_llmcost.reports.money import sum_usd
+from otel_llmcost.reports.spend import OTHER
+
+__all__ = ["build", "compared_table", "drill"]
+
+CHOICES: Final = ("team", "feature", "customer", "model", "provider", "environment", "status", "attempt_kind")
+_NEXT: Final = {
+    "team": "feature",
+    "feature": "customer",
+    "customer": "model",
+    "provider": "model",
+    "environment": "team",
+}
+"""What a click on a value breaks it down by; without an entry it opens the requests."""
+_ROWS: Final = 25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """One figure at the top."""
+
+    title: str
+    figure: str
+    href: str
+    note: str
+    delta: Delta | None = None
+    worse: str = "up"
+
+
+def build(asked: Asked) -> Page:
+    """Build the overview."""
+    view = asked.view
+    by = view.word("by", CHOICES, next(name for name in CHOICES if name not in view.where))
+    compared = compare(asked.ledger, by, period=view.period, now=asked.now, where=view.where, top=_ROWS)
+    if not compared.total.requests and not compared.total_before.requests:
+        return Page(title="Overview", template="overview.html", context=_nothing(asked))
+    line = timeline(asked, by, top=_ROWS)
+    table = compared_table(view, compared, line)
+    links = {key: drill(view, by, key) for key in line.values if key != OTHER}
+    context = {
+        "is_empty": False,
+        "tiles": tuple(_tiles(asked, compared)),
+        "chart": line.chart(asked, name="cost", title=f"Cost by {by.replace('_', ' ')} and {view.bucket}", links=links),
+        "choices": [name for name in CHOICES if name not in view.where],
+        "by": by,
+        "against": f"{view.period} so far, against {_against(compared)}",
+        "changed": (),
+    }
+    return Page(title="Overview", template="overview.html", context=context, tables=(table,))
+
+
+def drill(view: View, by: str, key: str) -> str:
+    """Link to what is below one value of a dimension: the next dimension, and at the end the requests."""
+    if by in _NEXT and _NEXT[by] not in view.where:
+        return view.link("/", by=_NEXT[by], **{by: key})
+    return view.link("/requests", **{by: key})
+
+
+def compared_table(view: View, found: Comparison, line: Timeline | None, *, name: str = "by") -> Table:
+    """Show each value's cost, share, change and trend, and what they sum to."""
+    title = found.by.replace("_", " ")
+    columns = (
+        Column(title.capitalize(), found.by, "name"),
+        Column("Cost", "cost_usd", "money"),
+        Column("", "share_bar", "bar", keep=2),
+        Column("Share", "share", "percent", keep=4),
+        Column("Change", "change", "change"),
+        *((Column("Trend", "trend", "trend", keep=3),) if line else ()),
+        Column("Requests", "requests", "count", keep=4),
+        Column("Per request", "per_request_usd", "money", keep=3),
+        Column("Waste", "wasted_cost_usd", "money", keep=2),
+    )
+    rows = tuple(_row(view, found, line, place) for place in range(len(found.rows)))
+    total: Row = (
+        "Total",
+        Money.of(found.total),
+        *((None,) * 2),
+        delta(found.total.cost_usd, found.total_before.cost_usd),
+        *((None,) if line else ()),
+        found.total.requests,
+        _per(found.total),
+        Money(found.total.wasted_cost_usd),
+    )
+    note = f"{len(rows)} rows · a click breaks one down" if rows else ""
+    return Table(name=name, title=f"By {title}", columns=columns, rows=rows, total=total, note=note)
+
+
+def _row(view: View, found: Comparison, line: Timeline | None, place: int) -> Row:
+    row = found.rows[place]
+    share = ratio(row.measures.cost_usd, found.total.cost_usd)
+    href = "" if row.key == OTHER else drill(view, found.by, row.key)
+    trend: tuple[Cell, ...] = (line.spark(row.key),) if line else ()
+    return (
+        Link(row.key, href, line.look(row.key) if line else ""),
+        Money.of(row.measures),
+        share,
+        share,
+        delta(row.measures.cost_usd, row.before.cost_usd),
+        *trend,
+        row.measures.requests,
+        _per(row.measures),
+        Money(row.measures.wasted_cost_usd),
+    )
+
+
+def _per(measures: Measures) -> Money:
+    """Give the cost of a request whose cost is known, at least in part."""
+    known = measures.requests - measures.unpriced_requests - measures.failed_without_usage
+    return Money(ratio(measures.cost_usd, known), measures.partial_requests > 0, is_unit=True)
+
+
+def _tiles(asked: Asked, found: Comparison) -> Iterator[Tile]:
+    view, now, before = asked.view, found.total, found.total_before
+    customers = active_customers(asked.ledger, period=view.period, now=asked.now, where=view.where)
+    yield Tile(
+        title="Total cost",
+        figure=str(Money.of(now)),
+        href=view.link("/requests"),
+        delta=delta(now.cost_usd, before.cost_usd),
+        note=f"{count(now.requests)} requests",
+    )
+    per, per_before = _per(now), _per(before)
+    yield Tile(
+        title="Per request",
+        figure=str(per),
+        href=view.link("/explore", by="model"),
+        delta=None if per.usd is None or per_before.usd is None else delta(per.usd, per_before.usd),
+        note="whose cost is known",
+    )
+    each, each_before = ratio(now.cost_usd, customers.count), ratio(before.cost_usd, customers.before)
+    yield Tile(
+        title="Per active customer",
+        figure=str(Money(each, now.is_lower_bound)) if each is not None else "–",
+        href=view.link("/customers"),
+        delta=None if each is None or each_before is None else delta(each, each_before),
+        note=f"{count(customers.count)} customers",
+    )
+    yield Tile(
+        title="Waste",
+        figure=str(Money(now.wasted_cost_usd)),
+        href=view.link("/waste"),
+        delta=delta(now.wasted_cost_usd, before.wasted_cost_usd),
+        note=f"{percent(ratio(now.wasted_cost_usd, now.cost_usd))} of cost: failures and repeats",
+    )
+    asked_for = now.input_tokens + now.cached_input_tokens + now.cache_write_tokens
+    yield Tile(
+        title="Saved by caching",
+        figure=str(Money(now.cache_savings_usd)),
+        href=view.link("/cache"),
+        delta=delta(now.cache_savings_usd, before.cache_savings_usd),
+        worse="down",
+        note=f"{percent(ratio(now.cached_input_tokens, asked_for))} of input was cached",
+    )
+    if "team" not in view.where:
+        unowned = sum_usd(row.measures.cost_usd for row in _by_team(asked, found).rows if row.key == UNATTRIBUTED)
+        yield Tile(
+            title="Without a team",
+            figure=str(Money(unowned)),
+            href=view.link("/requests", team=UNATTRIBUTED),
+            note=f"{percent(ratio(unowned, now.cost_usd))} of cost",
+        )
+    yield Tile(
+        title="Cost not known",
+        figure=count(now.unpriced_requests),
+        href=view.link("/rates"),
+        note="requests without a price" + (f", {count(now.partial_requests)} in part" if now.partial_requests else ""),
+    )
+
+
+def _by_team(asked: Asked, found: Comparison) -> Comparison:
+    if found.by == "team":
+        return found
+    where = {**asked.view.where, "team": UNATTRIBUTED}
+    return compare(asked.ledger, "team", period=asked.view.period, now=asked.now, where=where)
+
+
+def _against(found: Comparison) -> str:
+    return f"{found.before.since} to {found.before_until:%Y-%m-%d %H:%M} UTC, as long"
+
+
+def _nothing(asked: Asked) -> dict[str, object]:
+    """Say what to do where there are no requests: none at all, or none here."""
+    waiting = asked.house.backlog()
+    sentences = ["There are no requests in this period with these filters."]
+    if waiting.segments:
+        sentences.append(
+            f"{count(waiting.segments)} segments of the journal wait to be shipped: look again in a few seconds."
+        )
+    else:
+        sentences.append(
+            "If your application runs already, look at a longer period, and at what `otel-llmcost doctor` says about its "
+            "ledger and journal. If not, these lines make its first request appear here:"
+        )
+    code = (
+        "from otel_llmcost import ClickHouseSpanExporter, LLMCostSpanProcessor, attributed\n\n"
+        f'provider.add_span_processor(LLMCostSpanProcessor(exporter=ClickHouseSpanExporter("{asked.house.place}")))\n'
+        'with attributed(team="support", feature="reply-draft", customer_id="acme"):\n    ...'
+    )
+    return {
+        "is_empty": True,
+        "empty_title": "Nothing to show yet",
+        "empty_sentences": sentences,
+        "empty_code": "" if waiting.segments else code,
+    }

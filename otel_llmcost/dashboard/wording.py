@@ -1,0 +1,94 @@
+"""How figures are said on a page: money with its bounds, changes, shares. Exact values go to CSV, these to people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Final, Literal
+
+from otel_llmcost.model import EXACT
+from otel_llmcost.reports import Measures
+from otel_llmcost.reports.money import usd
+
+__all__ = ["UNKNOWN", "Delta", "Money", "count", "delta", "percent", "ratio"]
+
+UNKNOWN: Final = "unknown"
+_TENTH: Final = Decimal("0.1")
+_CENT: Final = Decimal("0.01")
+_MUCH: Final = Decimal(10)
+_NARROW_SPACE: Final = "\N{NARROW NO-BREAK SPACE}"
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """US dollars on a page: exact, and either known, a lower bound, or (None) unknown."""
+
+    usd: Decimal | None
+    is_lower_bound: bool = False
+    is_unit: bool = False
+    """The cost of one of something: with the digits that count. A sum has cents."""
+
+    @classmethod
+    def of(cls, measures: Measures) -> Money:
+        """Give the cost of a group: unknown where none of its requests has a price."""
+        if (
+            measures.unpriced_requests
+            and measures.unpriced_requests + measures.failed_without_usage >= measures.requests
+        ):
+            return cls(None)
+        return cls(measures.cost_usd, measures.is_lower_bound)
+
+    def __str__(self) -> str:
+        if self.usd is None:
+            return UNKNOWN
+        text = usd(self.usd) if self.is_unit or abs(self.usd) < _CENT else _cents(self.usd)
+        return f"≥{_NARROW_SPACE}{text}" if self.is_lower_bound else text
+
+
+def _cents(amount: Decimal) -> str:
+    return f"{'-' if amount < 0 else ''}${EXACT.quantize(amount.copy_abs(), _CENT):,f}"
+
+
+def count(number: int) -> str:
+    """Write a count with thousands apart."""
+    return f"{number:,}"
+
+
+def ratio(part: Decimal | int, whole: Decimal | int) -> Decimal | None:
+    """Give part of whole; None of nothing."""
+    return EXACT.divide(Decimal(part), Decimal(whole)) if whole else None
+
+
+def percent(share: Decimal | None) -> str:
+    """Write a share of 1 as percent, `28.3%`; a dash for none."""
+    if share is None:
+        return "–"
+    return f"{EXACT.multiply(share, Decimal(100)).quantize(_TENTH, ROUND_HALF_EVEN):,f}%"
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A change, as words; `direction` says it again without colour."""
+
+    text: str
+    direction: Literal["up", "down", "same"]
+    share: Decimal | None
+    """(now - before) / before; None where there is no before."""
+
+    @property
+    def sign(self) -> str:
+        """The arrow."""
+        return {"up": "▲", "down": "▼", "same": ""}[self.direction]
+
+
+def delta(now: Decimal, before: Decimal) -> Delta:
+    """Compare two figures: percent, a multiple where percent says nothing any more, or `new`."""
+    if now == before:
+        return Delta("no change", "same", None if not before else Decimal(0))
+    direction: Literal["up", "down"] = "up" if now > before else "down"
+    if before <= 0:
+        return Delta("new", "up", None)
+    times = EXACT.divide(now, before)
+    if times >= _MUCH:
+        return Delta(f"{times.quantize(Decimal(1), ROUND_HALF_EVEN):f}×", direction, times - 1)
+    return Delta(percent(abs(times - 1)), direction, times - 1)

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -22,6 +21,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from otel_llmcost.dashboard.access import Access, Denied
+from otel_llmcost.dashboard.forms import read_form
 from otel_llmcost.dashboard.page import Asked, Builder, House, Page
 from otel_llmcost.dashboard.pages import PAGES, Place
 from otel_llmcost.dashboard.rendering import STATIC, render, static_file
@@ -43,7 +43,7 @@ SECURITY: Final[Mapping[str, str]] = {
     "cross-origin-resource-policy": "same-origin",
 }
 _FOREVER: Final = "public, max-age=31536000, immutable"
-_FORM_BYTES: Final = 64_000
+_LOGIN_BYTES: Final = 16 << 10
 _logger = logging.getLogger("otel_llmcost")
 
 
@@ -82,8 +82,7 @@ class _Site:
 
     async def _post(self, request: Request, place: Place) -> Response:
         try:
-            _check_origin(request)
-            sent = await place.read_form(request)
+            sent = await read_form(request, most_bytes=place.form_bytes)
         except Denied as denied:
             return self._failure(request, denied.status, "Not accepted", str(denied))
         return await run_in_threadpool(self._page, request, place.build, sent)
@@ -111,8 +110,11 @@ class _Site:
             return self._failure(request, denied.status, "Not here", str(denied))
         if request.method == "GET":
             return self._login_form("")
-        async with request.form(max_files=0, max_fields=2, max_part_size=_FORM_BYTES) as form:
-            cookie = self._access.login(str(form.get("token", "")))
+        try:
+            form = await read_form(request, most_bytes=_LOGIN_BYTES)
+        except Denied as denied:
+            return self._failure(request, denied.status, "Not accepted", str(denied))
+        cookie = self._access.login(form.get("token", ""))
         if cookie is None:
             return self._login_form("That is not the token.", HTTPStatus.FORBIDDEN)
         answer = RedirectResponse("/", HTTPStatus.SEE_OTHER)
@@ -185,13 +187,6 @@ def _framed(page: Page, asked: Asked, began: float) -> str:
         "milliseconds": lambda: round(1000 * (time.perf_counter() - began)),
     }
     return render(page.template, {**frame, **page.context})
-
-
-def _check_origin(request: Request) -> None:
-    """Refuse a form that another site sends. Raises `Denied`."""
-    site, origin = request.headers.get("sec-fetch-site", ""), request.headers.get("origin", "")
-    if site not in ("", "same-origin") or (origin and urlsplit(origin).netloc != request.headers.get("host")):
-        raise Denied(HTTPStatus.FORBIDDEN, "This form was sent by another site.")
 
 
 def _html(text: str, status: HTTPStatus = HTTPStatus.OK) -> Response:

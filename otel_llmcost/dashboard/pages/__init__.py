@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
-
-from starlette.requests import Request
 
 import otel_llmcost.dashboard.pages.overview as overview
 from otel_llmcost.dashboard.page import Builder
 
 __all__ = ["PAGES", "Place"]
-
-
-async def _no_form(_request: Request) -> Mapping[str, str]:
-    return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +21,8 @@ class Place:
     needs_all: bool = False
     """It shows what belongs to no team: not there where one team alone is served."""
     methods: tuple[str, ...] = ("GET",)
-    read_form: Callable[[Request], Awaitable[Mapping[str, str]]] = _no_form
+    form_bytes: int = 0
+    """The most that its form may hold, where it has one."""
 
 
 PAGES: Final = (Place(path="/", build=overview.build, title="Overview"),)

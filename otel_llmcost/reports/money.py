@@ -8,10 +8,11 @@ from functools import reduce
 
 from otel_llmcost.model import EXACT
 
-__all__ = ["add", "exact_usd", "share", "sum_usd", "usd"]
+__all__ = ["add", "exact_usd", "ratio", "share", "sum_usd", "usd"]
 
 _CENT = Decimal("0.01")
 _TENTH = Decimal("0.1")
+_PICO = Decimal("1e-12")
 
 
 def add(one: Decimal, other: Decimal) -> Decimal:
@@ -22,6 +23,11 @@ def add(one: Decimal, other: Decimal) -> Decimal:
 def sum_usd(amounts: Iterable[Decimal]) -> Decimal:
     """Sum US dollars exactly, whatever the caller's decimal context."""
     return reduce(EXACT.add, amounts, Decimal(0))
+
+
+def ratio(part: Decimal | int, whole: Decimal | int) -> Decimal | None:
+    """Divide, to 12 decimals: a share, or the cost of one of many. None of nothing."""
+    return EXACT.quantize(EXACT.divide(Decimal(part), Decimal(whole)), _PICO) if whole else None
 
 
 def usd(amount: Decimal) -> str:

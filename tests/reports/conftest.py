@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tests.ledger.samples import MINI, RATE, START_NS, a_request, adjust, adjust
 DAY_NS = 86_400 * 10**9
 DATABASE = "reports"
 TEAMS = ("search", "growth", "support", None)
+_numbers = count(1)
 CUSTOMERS = ("acme", "globex", "=cmd()", "@sum", None)
 
 
@@ -62,6 +64,14 @@ def ledger(server: ClickHouseDouble) -> Iterator[Ledger]:
         store(opened, all_)
         adjust(opened, [adjusted(all_[0], -1, of=all_[0]), adjusted(better, 1, of=all_[0])])
         opened.insert("llm_rates", segment([rate_row(RATE)]), token="rates")
+        yield opened
+
+
+@pytest.fixture
+def empty(server: ClickHouseDouble) -> Iterator[Ledger]:
+    """A ledger of its own for one test, behind HTTP."""
+    with connect(server.dsn(f"empty_{next(_numbers)}")) as opened:
+        migrations.apply(opened)
         yield opened
 
 

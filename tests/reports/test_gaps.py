@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from itertools import count
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from otel_llmcost.ledger import Ledger, connect, migrations
+from otel_llmcost.ledger import Ledger
 from otel_llmcost.model import COUNTS, PICO, Request, Unpriced, Usage
 from otel_llmcost.reports import spend
 from otel_llmcost.reports.gaps import unpriced, usage_gaps, without_usage
-from tests.clickhouse_double import ClickHouseDouble
 from tests.ledger.samples import UNPRICED, USAGE, a_request, adjust, adjusted, priced, store
 
 NOVEMBER = {"since": date(2026, 11, 1), "until": date(2026, 12, 1)}
@@ -25,14 +22,6 @@ SCOPES = ("opentelemetry.instrumentation.openai_v2", "com.anthropic.sdk.python",
 PROVIDERS = ("openai", "anthropic")
 GAPS = ("cached_input", "cache_write", "output", "tool_calls")
 _numbers = count(1)
-
-
-@pytest.fixture
-def empty(server: ClickHouseDouble) -> Iterator[Ledger]:
-    """A ledger of its own for one test, behind HTTP."""
-    with connect(server.dsn(f"gaps_{next(_numbers)}")) as opened:
-        migrations.apply(opened)
-        yield opened
 
 
 def hiding(request: Request, *gaps: str, scope: str = SCOPES[0], provider: str = "openai") -> Request:

@@ -70,9 +70,9 @@ def test_unit_cost_is_of_an_execution_where_they_are_known(empty: Ledger, where:
 
     none, reply = margin(empty, period=AUTUMN, where=where).rows
 
-    assert ("(none)", "request", 0) == (none.key, none.whole.unit, none.whole.actions)
+    assert (none.key, none.whole.unit, none.whole.actions) == ("(none)", "request", 0)
     assert Decimal(2) == none.whole.unit_cost_usd
-    assert ("reply", "action", 2) == (reply.key, reply.whole.unit, reply.whole.actions)
+    assert (reply.key, reply.whole.unit, reply.whole.actions) == ("reply", "action", 2)
     assert Decimal("1.5") == reply.whole.unit_cost_usd
 
 
@@ -92,7 +92,7 @@ def test_nothing_recorded_is_not_zero(empty: Ledger) -> None:
     report = margin(empty, period=AUTUMN)
 
     found = {row.key: row.whole for row in report.rows}
-    assert (None, None) == (found["summary"].value, found["summary"].margin_usd)
+    assert (found["summary"].value, found["summary"].margin_usd) == (None, None)
     reply = found["reply"].value
     assert reply is not None
     assert (2, Decimal("4.75"), Decimal("1.75")) == (reply.outcomes, reply.value_usd, found["reply"].margin_usd)
@@ -140,7 +140,7 @@ def test_values_know_a_customer_and_no_team(empty: Ledger) -> None:
     assert by_customer.has_values
     assert by_customer.rows[0].whole.value is not None
     assert Decimal(8) == by_customer.rows[0].whole.value.value_usd
-    assert (False, None) == (by_team.has_values, by_team.rows[0].whole.value)
+    assert (by_team.has_values, by_team.rows[0].whole.value) == (False, None)
 
 
 def test_an_unknown_cost_makes_a_lower_bound(empty: Ledger) -> None:
@@ -152,7 +152,7 @@ def test_an_unknown_cost_makes_a_lower_bound(empty: Ledger) -> None:
 
     found = {row.key: row.whole.is_lower_bound for row in margin(empty, period=AUTUMN).rows}
 
-    assert {"reply": True, "call": False} == found
+    assert found == {"reply": True, "call": False}
 
 
 def test_nothing(empty: Ledger) -> None:
@@ -161,7 +161,7 @@ def test_nothing(empty: Ledger) -> None:
     """
     report = margin(empty, period=AUTUMN)
 
-    assert ((), None, None) == (report.rows, report.total.unit_cost_usd, report.valued.margin_usd)
+    assert (report.rows, report.total.unit_cost_usd, report.valued.margin_usd) == ((), None, None)
 
 
 def test_what_does_not_exist(ledger: Ledger) -> None:

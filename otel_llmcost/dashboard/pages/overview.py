@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final
 
+from otel_llmcost.dashboard import changes
 from otel_llmcost.dashboard.page import Asked, Page
 from otel_llmcost.dashboard.series import Timeline, timeline
 from otel_llmcost.dashboard.tables import Cell, Column, Link, Row, Table
@@ -13,6 +15,7 @@ from otel_llmcost.dashboard.view import View
 from otel_llmcost.dashboard.wording import Delta, Money, count, delta, percent, ratio
 from otel_llmcost.model import UNATTRIBUTED
 from otel_llmcost.reports import Comparison, Measures, active_customers, compare
+from otel_llmcost.reports.extent import Extent, extent
 from otel_llmcost.reports.money import sum_usd
 from otel_llmcost.reports.spend import OTHER
 
@@ -49,19 +52,24 @@ def build(asked: Asked) -> Page:
     compared = compare(asked.ledger, by, period=view.period, now=asked.now, where=view.where, top=_ROWS)
     if not compared.total.requests and not compared.total_before.requests:
         return Page(title="Overview", template="overview.html", context=_nothing(asked))
+    reach = extent(asked.ledger)
+    is_comparable = reach is not None and reach.first.date() <= compared.before.since
     line = timeline(asked, by, top=_ROWS)
-    table = compared_table(view, compared, line)
+    found = changes.find(asked, is_comparable=is_comparable)
+    title = f"Cost by {by.replace('_', ' ')} and {view.bucket}"
     links = {key: drill(view, by, key) for key in line.values if key != OTHER}
     context = {
         "is_empty": False,
-        "tiles": tuple(_tiles(asked, compared)),
-        "chart": line.chart(asked, name="cost", title=f"Cost by {by.replace('_', ' ')} and {view.bucket}", links=links),
+        "tiles": tuple(_tiles(asked, compared, is_comparable=is_comparable)),
+        "chart": line.chart(asked, name="cost", title=title, links=links, marks=found.marks),
         "choices": [name for name in CHOICES if name not in view.where],
         "by": by,
-        "against": f"{view.period} so far, against {_against(compared)}",
-        "changed": (),
+        "against": _against(compared, reach, is_comparable=is_comparable),
+        "changed": found.items,
+        "reach": reach,
     }
-    return Page(title="Overview", template="overview.html", context=context, tables=(table,))
+    tables = (compared_table(view, compared, line, is_comparable=is_comparable), *found.tables)
+    return Page(title="Overview", template="overview.html", context=context, tables=tables)
 
 
 def drill(view: View, by: str, key: str) -> str:
@@ -71,26 +79,32 @@ def drill(view: View, by: str, key: str) -> str:
     return view.link("/requests", **{by: key})
 
 
-def compared_table(view: View, found: Comparison, line: Timeline | None, *, name: str = "by") -> Table:
-    """Show each value's cost, share, change and trend, and what they sum to."""
+def compared_table(
+    view: View, found: Comparison, line: Timeline | None, *, name: str = "by", is_comparable: bool = True
+) -> Table:
+    """Show each value's cost, share, change and trend, and what they sum to; no change where there is no before."""
     title = found.by.replace("_", " ")
     columns = (
         Column(title.capitalize(), found.by, "name"),
         Column("Cost", "cost_usd", "money"),
         Column("", "share_bar", "bar", keep=2),
         Column("Share", "share", "percent", keep=4),
-        Column("Change", "change", "change"),
+        *((Column("Change", "change", "change"),) if is_comparable else ()),
         *((Column("Trend", "trend", "trend", keep=3),) if line else ()),
         Column("Requests", "requests", "count", keep=4),
         Column("Per request", "per_request_usd", "money", keep=3),
         Column("Waste", "wasted_cost_usd", "money", keep=2),
     )
-    rows = tuple(_row(view, found, line, place) for place in range(len(found.rows)))
+    rows = tuple(
+        _row(view, found, line, place, is_comparable=is_comparable)
+        for place, row in enumerate(found.rows)
+        if is_comparable or row.measures.requests
+    )
     total: Row = (
         "Total",
         Money.of(found.total),
         *((None,) * 2),
-        delta(found.total.cost_usd, found.total_before.cost_usd),
+        *((delta(found.total.cost_usd, found.total_before.cost_usd),) if is_comparable else ()),
         *((None,) if line else ()),
         found.total.requests,
         _per(found.total),
@@ -100,7 +114,7 @@ def compared_table(view: View, found: Comparison, line: Timeline | None, *, name
     return Table(name=name, title=f"By {title}", columns=columns, rows=rows, total=total, note=note)
 
 
-def _row(view: View, found: Comparison, line: Timeline | None, place: int) -> Row:
+def _row(view: View, found: Comparison, line: Timeline | None, place: int, *, is_comparable: bool) -> Row:
     row = found.rows[place]
     share = ratio(row.measures.cost_usd, found.total.cost_usd)
     href = "" if row.key == OTHER else drill(view, found.by, row.key)
@@ -110,7 +124,7 @@ def _row(view: View, found: Comparison, line: Timeline | None, place: int) -> Ro
         Money.of(row.measures),
         share,
         share,
-        delta(row.measures.cost_usd, row.before.cost_usd),
+        *((delta(row.measures.cost_usd, row.before.cost_usd),) if is_comparable else ()),
         *trend,
         row.measures.requests,
         _per(row.measures),
@@ -124,22 +138,25 @@ def _per(measures: Measures) -> Money:
     return Money(ratio(measures.cost_usd, known), measures.partial_requests > 0, is_unit=True)
 
 
-def _tiles(asked: Asked, found: Comparison) -> Iterator[Tile]:
+def _tiles(asked: Asked, found: Comparison, *, is_comparable: bool) -> Iterator[Tile]:
     view, now, before = asked.view, found.total, found.total_before
     customers = active_customers(asked.ledger, period=view.period, now=asked.now, where=view.where)
+
+    def against(figure: Decimal | None, then: Decimal | None) -> Delta | None:
+        return delta(figure, then) if is_comparable and figure is not None and then is not None else None
+
     yield Tile(
         title="Total cost",
         figure=str(Money.of(now)),
         href=view.link("/requests"),
-        delta=delta(now.cost_usd, before.cost_usd),
+        delta=against(now.cost_usd, before.cost_usd),
         note=f"{count(now.requests)} requests",
     )
-    per, per_before = _per(now), _per(before)
     yield Tile(
         title="Per request",
-        figure=str(per),
+        figure=str(_per(now)),
         href=view.link("/explore", by="model"),
-        delta=None if per.usd is None or per_before.usd is None else delta(per.usd, per_before.usd),
+        delta=against(_per(now).usd, _per(before).usd),
         note="whose cost is known",
     )
     each, each_before = ratio(now.cost_usd, customers.count), ratio(before.cost_usd, customers.before)
@@ -147,14 +164,14 @@ def _tiles(asked: Asked, found: Comparison) -> Iterator[Tile]:
         title="Per active customer",
         figure=str(Money(each, now.is_lower_bound)) if each is not None else "–",
         href=view.link("/customers"),
-        delta=None if each is None or each_before is None else delta(each, each_before),
+        delta=against(each, each_before),
         note=f"{count(customers.count)} customers",
     )
     yield Tile(
         title="Waste",
         figure=str(Money(now.wasted_cost_usd)),
         href=view.link("/waste"),
-        delta=delta(now.wasted_cost_usd, before.wasted_cost_usd),
+        delta=against(now.wasted_cost_usd, before.wasted_cost_usd),
         note=f"{percent(ratio(now.wasted_cost_usd, now.cost_usd))} of cost: failures and repeats",
     )
     asked_for = now.input_tokens + now.cached_input_tokens + now.cache_write_tokens
@@ -162,23 +179,27 @@ def _tiles(asked: Asked, found: Comparison) -> Iterator[Tile]:
         title="Saved by caching",
         figure=str(Money(now.cache_savings_usd)),
         href=view.link("/cache"),
-        delta=delta(now.cache_savings_usd, before.cache_savings_usd),
+        delta=against(now.cache_savings_usd, before.cache_savings_usd),
         worse="down",
         note=f"{percent(ratio(now.cached_input_tokens, asked_for))} of input was cached",
     )
     if "team" not in view.where:
-        unowned = sum_usd(row.measures.cost_usd for row in _by_team(asked, found).rows if row.key == UNATTRIBUTED)
-        yield Tile(
-            title="Without a team",
-            figure=str(Money(unowned)),
-            href=view.link("/requests", team=UNATTRIBUTED),
-            note=f"{percent(ratio(unowned, now.cost_usd))} of cost",
-        )
+        yield _without_team(asked, found)
     yield Tile(
         title="Cost not known",
         figure=count(now.unpriced_requests),
-        href=view.link("/rates"),
+        href=view.link("/requests", price_status="unpriced"),
         note="requests without a price" + (f", {count(now.partial_requests)} in part" if now.partial_requests else ""),
+    )
+
+
+def _without_team(asked: Asked, found: Comparison) -> Tile:
+    unowned = sum_usd(row.measures.cost_usd for row in _by_team(asked, found).rows if row.key == UNATTRIBUTED)
+    return Tile(
+        title="Without a team",
+        figure=str(Money(unowned)),
+        href=asked.view.link("/requests", team=UNATTRIBUTED),
+        note=f"{percent(ratio(unowned, found.total.cost_usd))} of cost",
     )
 
 
@@ -189,8 +210,12 @@ def _by_team(asked: Asked, found: Comparison) -> Comparison:
     return compare(asked.ledger, "team", period=asked.view.period, now=asked.now, where=where)
 
 
-def _against(found: Comparison) -> str:
-    return f"{found.before.since} to {found.before_until:%Y-%m-%d %H:%M} UTC, as long"
+def _against(found: Comparison, reach: Extent | None, *, is_comparable: bool) -> str:
+    if reach is not None and not is_comparable:
+        return (
+            f"The ledger begins on {reach.first:%Y-%m-%d}, so there is no earlier time as long as this to compare with."
+        )
+    return f"Compared with {found.before.since} to {found.before_until:%Y-%m-%d %H:%M}, as much time."
 
 
 def _nothing(asked: Asked) -> dict[str, object]:

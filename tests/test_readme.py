@@ -61,7 +61,10 @@ def test_the_demo_prints_what_the_readme_shows(tmp_path):
     shown = re.search(r"```text\n(Two requests, line by line.*?)```", README, re.DOTALL)[1]
     command = shutil.which("otel-llmcost", path=str(Path(sys.executable).parent))
     printed = subprocess.run(
-        [command, "demo", "--no-serve", "--folder", str(tmp_path / "demo")], capture_output=True, text=True, check=True
+        [command, "demo", "--no-serve", "--requests", "0", "--folder", str(tmp_path / "demo")],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
 
     assert shown.strip() in printed

@@ -31,7 +31,7 @@ def test_the_wheel_runs_the_demo(tmp_path: Path) -> None:
     run(python, *pip, "--constraint", pins, f"{wheel}[demo]")
     empty = tmp_path / "empty"
     empty.mkdir()
-    printed = run(python.with_name("otel-llmcost"), "demo", "--no-serve", folder=empty)
+    printed = run(python.with_name("otel-llmcost"), "demo", "--no-serve", "--requests", "500", folder=empty)
     for figure in ("$0.01155", "$0.042", "$115.50", "$3,465.00", "$84.00", "$2,520.00"):
         assert figure in printed
 

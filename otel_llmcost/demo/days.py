@@ -136,7 +136,7 @@ def _storms(workload: Workload) -> bool:
 
 def _weight(cell: Cell, calendar: Calendar) -> float:
     day, workload, is_storm = cell
-    grown = workload.share * GROWTH ** (day / DAYS)
+    grown: float = workload.share * GROWTH ** (day / DAYS)
     if is_storm:
         return grown * RETRY_STORM.volume
     launched = workload.launched
@@ -223,7 +223,7 @@ def _counts(rng: Random, workload: Workload, at: float) -> Counts:
 
 def _customer(rng: Random, at: float) -> str:
     """Choose a customer: a few ask most, and one asks more each day."""
-    grown = RISING.first * (RISING.last / RISING.first) ** min(1.0, 1 + at / DAYS)
+    grown: float = RISING.first * (RISING.last / RISING.first) ** min(1.0, 1 + at / DAYS)
     if rng.random() * (_WEIGHTS[-1] + grown) < grown:
         return RISING.name
     return rng.choices(CUSTOMERS, cum_weights=_WEIGHTS)[0]

@@ -132,7 +132,10 @@ def _produce(folder: Path, requests: int, seed: int, now: datetime, part: int) -
     room = max(settings.journal_max_bytes, requests * _ROW_BYTES)
     sender = Sender(open_exporter(replace(settings, journal_max_bytes=room)))
     cells = plan(requests, calendar)
+    parent = multiprocessing.parent_process()
     for day in range(-DAYS + part, 1, _PROCESSES):
+        if parent is not None and not parent.is_alive():
+            return  # killed: nobody waits for the rest
         sender.draw_ids_from(generator(seed, f"{day}/ids"))
         for work in works_of(day, cells, seed, calendar):
             sender.send(work)

@@ -17,6 +17,7 @@ __all__ = [
     "CUSTOMERS",
     "DAYS",
     "GROWTH",
+    "HOUSE",
     "LONG_CONTEXT",
     "NIGHT",
     "OFFICE",
@@ -135,7 +136,7 @@ class Workload:
 WORKLOADS: Final = (
     Workload(
         team="support", feature="reply-draft", service="support-api", model=MINI, instrumentation="openai", share=16,
-        input_tokens=3_000, output_tokens=420, cached=0.45, reasoning=0.2, without_usage=0.01,
+        input_tokens=3_000, output_tokens=420, cached=0.45, reasoning=0.2, without_usage=0.025,
         action=Action("ticket-resolved", 3, Decimal("0.90"), 0.8),
     ),
     Workload(
@@ -201,7 +202,7 @@ WORKLOADS: Final = (
     ),
     Workload(
         team="engineering", feature="test-writer", service="dev-tools", model=SONNET, instrumentation="anthropic",
-        share=1.2, input_tokens=8_000, output_tokens=1_800, cached=0.3, customer="internal",
+        share=1.2, input_tokens=8_000, output_tokens=1_800, cached=0.3, asked_again=0.04, customer="internal",
     ),
     Workload(
         team="engineering", feature="incident-notes", service="dev-tools", model=BEDROCK, instrumentation="bedrock",
@@ -225,7 +226,7 @@ WORKLOADS: Final = (
         input_tokens=3_000, output_tokens=400, rhythm=NIGHT,
     ),
     Workload(
-        service="nightly-export", model=LARGE, instrumentation="openllmetry-openai", share=2.6, input_tokens=2_600,
+        service="nightly-export", model=LARGE, instrumentation="openllmetry-openai", share=2.1, input_tokens=2_600,
         output_tokens=550, rhythm=NIGHT,
     ),
 )  # fmt: skip

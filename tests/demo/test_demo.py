@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,12 +14,13 @@ from click.testing import CliRunner
 from otel_llmcost.cli import cli
 from otel_llmcost.demo import run
 from otel_llmcost.errors import SettingsError
+from tests.server.processes import COMMAND, START_SECONDS, Process, total
 
 
-def demo(folder: Path) -> subprocess.CompletedProcess[str]:
+def demo(folder: Path, *, requests: int = 0) -> subprocess.CompletedProcess[str]:
     """Run the command as users do: in a process of its own, which alone may own the embedded engine."""
-    command = [sys.executable, "-m", "otel_llmcost", "demo", "--no-serve", "--folder", str(folder)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    command = [sys.executable, "-m", "otel_llmcost", "demo", "--no-serve", "--requests", str(requests)]
+    return subprocess.run([*command, "--folder", str(folder)], capture_output=True, text=True, check=False, timeout=120)
 
 
 def test_the_demo_prints_the_worked_requests(tmp_path):
@@ -47,6 +50,47 @@ def test_the_demo_prints_the_worked_requests(tmp_path):
 
     again = demo(tmp_path / "demo")
     assert again.stdout.splitlines()[:20] == first.stdout.splitlines()[:20], "an earlier demo is replaced"
+
+
+def test_the_demo_has_a_history(tmp_path):
+    """
+    After its own requests come those of the weeks before, reported with them, and what happened in those weeks.
+    """
+    done = demo(tmp_path / "demo", requests=500)
+    assert done.returncode == 0, done.stderr
+    assert "\n500 requests of 36 days before" in done.stdout
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    totals = [line for line in lines if line.startswith("Total ")]
+    assert [f" {count} " in total for count, total in zip((33, 33, 533), totals, strict=True)] == [True] * 3
+    assert any("campaign asks again and again for initech" in line for line in lines)
+    assert "Sending the 36 days before" in done.stderr
+    assert "\x1b" not in done.stdout + done.stderr, "no progress bar when piped"
+
+
+def test_the_demo_goes_on_live_until_it_is_stopped(tmp_path):
+    """
+    With --live requests keep coming and can be asked for, and Ctrl-C ends it.
+    """
+    dsn = f"chdb://{tmp_path / 'demo'}"
+    command = [*COMMAND, "demo", "--live", "--requests", "300", "--folder", str(tmp_path / "demo")]
+    with Process(command) as process:
+        while "Ctrl-C ends it" not in process.line(process.process.stderr):
+            pass
+        deadline = time.monotonic() + START_SECONDS
+        while total(dsn)["requests"] <= 333:
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+        process.process.send_signal(signal.SIGINT)
+        assert process.process.wait(timeout=START_SECONDS) == 0
+
+
+def test_live_is_for_the_dashboard():
+    """
+    --live without the dashboard that would show it is refused, and nothing is made.
+    """
+    result = CliRunner().invoke(cli, ["demo", "--live", "--no-serve"])
+    assert result.exit_code == 2
+    assert "leave --no-serve out" in result.output
 
 
 def test_the_demo_touches_no_other_folder(tmp_path):

@@ -1,5 +1,6 @@
 """Named questions and typed answers: the same for the command line, the dashboard and exports."""
 
+from otel_llmcost.reports.anomalies import Anomaly, Driver, anomalies
 from otel_llmcost.reports.changes import Cause, ChangedRow, Changes, what_changed
 from otel_llmcost.reports.comparison import ActiveCustomers, ComparedRow, Comparison, active_customers, compare
 from otel_llmcost.reports.dimensions import DIMENSIONS
@@ -13,11 +14,13 @@ from otel_llmcost.reports.spend import Measures, Report, SpendRow, spend
 __all__ = [
     "DIMENSIONS",
     "ActiveCustomers",
+    "Anomaly",
     "Cause",
     "ChangedRow",
     "Changes",
     "ComparedRow",
     "Comparison",
+    "Driver",
     "ExplainedRequest",
     "Measures",
     "Period",
@@ -28,6 +31,7 @@ __all__ = [
     "RequestRow",
     "SpendRow",
     "active_customers",
+    "anomalies",
     "compare",
     "cost_quantiles",
     "explain",

@@ -9,10 +9,10 @@ from typing import Final
 
 from otel_llmcost.errors import ReportError
 
-__all__ = ["Period", "month", "period", "today"]
+__all__ = ["FIRST_DAY", "Period", "month", "period", "today"]
 
 
-_FIRST: Final = date(1970, 1, 1)
+FIRST_DAY: Final = date(1970, 1, 1)
 _LAST: Final = date(2149, 6, 6)
 """What a ClickHouse Date holds."""
 
@@ -25,8 +25,8 @@ class Period:
     until: date
 
     def __post_init__(self) -> None:
-        if self.since < _FIRST or self.until > _LAST:
-            raise ReportError(f"the period from {self.since} up to {self.until} is not within {_FIRST} to {_LAST}")
+        if self.since < FIRST_DAY or self.until > _LAST:
+            raise ReportError(f"the period from {self.since} up to {self.until} is not within {FIRST_DAY} to {_LAST}")
         if self.since >= self.until:
             raise ReportError(f"the period from {self.since} up to {self.until} holds no day: --until must be later")
 
@@ -52,7 +52,7 @@ def period(since: str, until: str | None = None) -> Period:
     """
     end = _date(until) if until else today() + timedelta(days=1)
     if match := re.fullmatch(r"([1-9][0-9]{0,4})d", since):
-        return Period(max(end - timedelta(days=int(match[1])), _FIRST), end)
+        return Period(max(end - timedelta(days=int(match[1])), FIRST_DAY), end)
     return Period(_date(since), end)
 
 
@@ -69,6 +69,6 @@ def _date(text: str) -> date:
         day = date.fromisoformat(text)
     except ValueError:
         raise ReportError(f"{text!r} is not a day: write 2026-10-01, or 30d for the last 30 days") from None
-    if not _FIRST <= day <= _LAST:
-        raise ReportError(f"{day} is not within {_FIRST} to {_LAST}")
+    if not FIRST_DAY <= day <= _LAST:
+        raise ReportError(f"{day} is not within {FIRST_DAY} to {_LAST}")
     return day

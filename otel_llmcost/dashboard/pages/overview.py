@@ -87,7 +87,7 @@ def compared_table(
     columns = (
         Column(title.capitalize(), found.by, "name"),
         Column("Cost", "cost_usd", "money"),
-        Column("", "share_bar", "bar", keep=2),
+        Column("Share as a bar", "share_bar", "bar", keep=2),
         Column("Share", "share", "percent", keep=4),
         *((Column("Change", "change", "change"),) if is_comparable else ()),
         *((Column("Trend", "trend", "trend", keep=3),) if line else ()),

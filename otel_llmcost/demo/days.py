@@ -47,6 +47,7 @@ class Try(NamedTuple):
     """One request of a piece of work; its times are nanoseconds after the work began."""
 
     model: Model
+    instrumentation: str
     begin_ns: int
     end_ns: int
     counts: Counts | None
@@ -186,17 +187,18 @@ def draw(rng: Random, workload: Workload, at: float, calendar: Calendar, *, is_s
 
 
 def _tries(rng: Random, workload: Workload, at: float, *, is_storm: bool) -> Iterator[Try]:
-    model, luck, begin = workload.model, rng.random(), 0
+    model, instrumentation = workload.model, workload.instrumentation
+    luck, begin = rng.random(), 0
     times = rng.randint(*RETRY_STORM.tries) if is_storm else 1
     if not workload.instrumentation:
         luck = 1.0  # a batch file has what succeeded
     if not is_storm and luck < workload.fails:
         end = int(rng.uniform(0.1, 4) * _SECOND_NS)
-        yield Try(model, 0, end, None, rng.choice(_FAILURES))
+        yield Try(model, instrumentation, 0, end, None, rng.choice(_FAILURES))
         if rng.random() < _GIVEN_UP:
             return
         if workload.fallback is not None and rng.random() < _FALLS_BACK:
-            model = workload.fallback
+            model, instrumentation = workload.fallback.model, workload.fallback.instrumentation
         begin = end + int(rng.uniform(0.2, 3) * _SECOND_NS)
     elif not is_storm and luck > 1 - workload.asked_again:
         times = 2
@@ -204,7 +206,7 @@ def _tries(rng: Random, workload: Workload, at: float, *, is_storm: bool) -> Ite
         counts = _counts(rng, workload, at)
         end = begin + int((0.3 + counts.output * 0.004) * rng.uniform(0.7, 1.5) * _SECOND_NS)
         silent = workload.without_usage and rng.random() < workload.without_usage
-        yield Try(model, begin, end, None if silent else counts, declared=number > 0)
+        yield Try(model, instrumentation, begin, end, None if silent else counts, declared=number > 0)
         begin = end + int(rng.uniform(0.1, 1) * _SECOND_NS)
 
 

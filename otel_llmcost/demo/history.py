@@ -65,7 +65,7 @@ def history(
     `LedgerError`.
     """
     calendar = Calendar(now or datetime.now(UTC))
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / _CARD).write_text(_contract(calendar))
     with (
         _producers(folder, requests, seed, calendar) as producers,

@@ -28,7 +28,7 @@ class Counts(NamedTuple):
     total: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Instrumentation:
     """One instrumentation, and where it writes what."""
 

@@ -104,5 +104,5 @@ def _replace(folder: Path) -> None:
         if not (folder / MARK).is_file():
             raise SettingsError(f"{folder} holds something else than a demo: name another folder with --folder")
         shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / MARK).touch()

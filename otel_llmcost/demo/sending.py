@@ -139,7 +139,7 @@ class Sender:
         self._processor.shutdown()
 
     def _send_try(self, work: Work, each: Try, context: Context) -> None:
-        how = INSTRUMENTATIONS[work.workload.instrumentation]
+        how = INSTRUMENTATIONS[each.instrumentation]
         response_id = "" if each.error else how.id_format.format(f"{self._ids.rng.getrandbits(96):024x}")
         around = None
         if how.around is not None:

@@ -29,6 +29,7 @@ __all__ = [
     "Action",
     "CacheBreak",
     "Contract",
+    "Fallback",
     "LongContext",
     "Model",
     "RetryStorm",
@@ -57,7 +58,7 @@ ROUND_THE_CLOCK: Final = Rhythm((4, 3, 3, 3, 3, 4, 6, 8, 10, 11, 12, 12, 11, 11,
 NIGHT: Final = Rhythm((5, 30, 40, 25, 5, *[0] * 18, 1), 1.0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # compared by identity: it is part of keys
 class Model:
     """A model as its provider sells it, and the host that answers for it."""
 
@@ -87,6 +88,14 @@ HOUSE: Final = Model("openai", "house-model-7b", "models.internal")
 
 
 @dataclass(frozen=True, slots=True)
+class Fallback:
+    """Who is asked when a model does not answer, and by which instrumentation that is seen."""
+
+    model: Model
+    instrumentation: str
+
+
+@dataclass(frozen=True, slots=True)
 class Action:
     """A business action that some requests serve, and what one is worth where it succeeds."""
 
@@ -97,7 +106,7 @@ class Action:
     succeeds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Workload:
     """What one feature asks one model for."""
 
@@ -122,8 +131,7 @@ class Workload:
     """Empty: any of `CUSTOMERS`."""
     action: Action | None = None
     service_tier: str = "default"
-    fallback: Model | None = None
-    """Who is asked when the model does not answer."""
+    fallback: Fallback | None = None
     fails: float = 0.008
     """Part of the requests that fail before anything is billed, and are tried again."""
     asked_again: float = 0.0
@@ -145,7 +153,7 @@ WORKLOADS: Final = (
     ),
     Workload(
         team="support", feature="escalation-review", service="support-api", model=SONNET, instrumentation="anthropic",
-        share=2.4, input_tokens=7_000, output_tokens=700, cached=0.6, fallback=LARGE, fails=0.03,
+        share=2.4, input_tokens=7_000, output_tokens=700, cached=0.6, fallback=Fallback(LARGE, "openai"), fails=0.03,
     ),
     Workload(
         team="support", feature="call-notes", service="support-api", model=FLASH, instrumentation="google-genai",
@@ -186,7 +194,7 @@ WORKLOADS: Final = (
     ),
     Workload(
         team="growth", feature="lead-scoring", service="growth-jobs", model=DEEPSEEK, instrumentation="openai", share=4,
-        input_tokens=1_200, output_tokens=80, fails=0.02, fallback=NANO,
+        input_tokens=1_200, output_tokens=80, fails=0.02, fallback=Fallback(NANO, "openai"),
     ),
     Workload(
         team="growth", feature="landing-page", service="growth-web", model=LARGE, instrumentation="vercel", share=1.6,

@@ -86,9 +86,9 @@ def test_tries_are_told_apart(tmp_path):
         next(each for each in WORKLOADS if each.feature == name) for name in ("answers", "deep-research")
     )
     good = drawn(answers).tries[0]
-    failed = Try(answers.model, 0, 10**9, None, "RateLimitError")
+    failed = Try(answers.model, answers.instrumentation, 0, 10**9, None, "RateLimitError")
     later = good._replace(begin_ns=2 * 10**9, end_ns=good.end_ns + 2 * 10**9)
-    elsewhere = later._replace(model=research.model)
+    elsewhere = later._replace(model=research.model, instrumentation=research.instrumentation)
     again = later._replace(declared=True)
     for name, tries, kinds in (
         ("retry", (failed, later), [("initial", False), ("retry", False)]),

@@ -25,7 +25,9 @@ if sync_api is None:
     import playwright.sync_api as sync_api  # type: ignore[no-redef]
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-REQUESTS = 6000
+DRAWS = "LLMCOST_IMAGES" in os.environ
+"""Whether this run draws the pictures of the documents, of a demo in full size."""
+REQUESTS = 250_000 if DRAWS else 6_000
 WIDTHS = (1440, 390)
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -69,7 +71,7 @@ def command(*words: str, dsn: str = "", stdin: str | None = None) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=600,
         env=_environment(dsn),
     )
     assert done.returncode == 0, done.stderr
@@ -174,9 +176,9 @@ def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
 
 @pytest.fixture(scope="session")
 def images(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where screenshots go: docs/images if LLMCOST_IMAGES is set, since each run draws other pixels; else nowhere that stays."""
-    if "LLMCOST_IMAGES" in os.environ:
-        folder = pytestconfig.rootpath / "docs" / "images"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-    return tmp_path_factory.mktemp("images")
+    """Where screenshots go: into the documents, or nowhere that stays, since each run draws other pixels."""
+    if not DRAWS:
+        return tmp_path_factory.mktemp("images")
+    folder = pytestconfig.rootpath / "docs" / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

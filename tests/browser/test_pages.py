@@ -53,6 +53,16 @@ def test_no_page_is_wider_than_its_screen(served: Served, open_page: Open, image
     page.screenshot(path=images / f"{_name(path)}-{width}.png", full_page=True)
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_readmes_picture_shows_the_whole_story(served: Served, open_page: Open, images: Path, theme: Theme) -> None:
+    """The first screen of the overview has the total, the chart with its marks, and what changed."""
+    page = open_page(width=1280, theme=theme)
+    page.goto(served.link("/"))
+    for part in (".tile .figure", "svg.bars.wide .bar", ".changes li"):
+        assert page.locator(part).first.is_visible()
+    page.screenshot(path=images / f"overview-{theme}.png")
+
+
 def test_the_total_is_that_of_the_report_and_of_the_raw_rows(served: Served, open_page: Open) -> None:
     """What the page says is what `report --format json` says, by team and in total, to the digit of the CSV."""
     page = open_page()

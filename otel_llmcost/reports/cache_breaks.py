@@ -11,6 +11,7 @@ before, and 50 since; and of those the 20 that lost most tokens in a day.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -156,14 +157,18 @@ def _first_hour(hours: _Hours, start: datetime) -> datetime:
     added up hour by hour, is at its highest there.
     """
     half = _within(hours, start - _WEEK, start).hit_share / 2
-    near = [(hour, each) for hour, each in hours if start - _DAY <= hour < start + _DAY]
+    near = _between(hours, start - _DAY, start + _DAY)
     above = accumulate((each.cached_tokens - half * each.given_tokens for _, each in near), initial=Fraction(0))
     highest, _ = max(enumerate(above), key=lambda each: each[1])
     return near[highest][0] if highest < len(near) else start + _DAY
 
 
 def _within(hours: _Hours, since: datetime, until: datetime) -> _Input:
-    return summed(_Input, [each for hour, each in hours if since <= hour < until])
+    return summed(_Input, map(itemgetter(1), _between(hours, since, until)))
+
+
+def _between(hours: _Hours, since: datetime, until: datetime) -> _Hours:
+    return hours[bisect_left(hours, since, key=itemgetter(0)) : bisect_left(hours, until, key=itemgetter(0))]
 
 
 def _well_again(hours: _Hours, since: datetime, half: Fraction) -> datetime | None:

@@ -25,7 +25,7 @@ from otel_llmcost.ledger import Answers
 from otel_llmcost.reports.daily import summed
 from otel_llmcost.reports.dimensions import column_of, filter_parameters, source_for
 from otel_llmcost.reports.money import ratio
-from otel_llmcost.reports.period import Period
+from otel_llmcost.reports.period import FIRST_DAY, Period
 
 __all__ = ["CacheBreak", "cache_breaks"]
 
@@ -35,7 +35,7 @@ _MOST: Final = 20
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
 _WEEK: Final = timedelta(days=7)
-_FIRST: Final = date(1970, 1, 17)
+_FIRST: Final = FIRST_DAY + 2 * (_WEEK + _DAY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

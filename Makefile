@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL = -m pip install --quiet --no-compile --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-matrix test-live test-live-ci fuzz chaos lint types imports collector grafana bench wheel lock clean
+.PHONY: help setup demo test test-slow browser test-matrix test-live test-live-ci fuzz chaos lint types imports collector grafana bench wheel lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,8 +21,17 @@ setup: $(VENV)/.ready  ## Create .venv with the locked dependencies and the otel
 demo: setup  ## Run the main job on simulated traffic (options: DEMO_ARGS=--no-serve)
 	@$(BIN)/otel-llmcost demo $(DEMO_ARGS)
 
-test: setup  ## Run the tests (options: TEST_ARGS='-m "not slow"')
-	$(BIN)/python -m pytest $(TEST_ARGS)
+# Side by side, a file's tests in one process; 0: all in this one, as a bare `pytest` runs them.
+TEST_PROCESSES ?= 2
+
+test: setup  ## Run the tests but the slow ones, in two processes (options: TEST_PROCESSES=4 TEST_ARGS=tests/journal)
+	$(BIN)/python -m pytest -m "not slow" --numprocesses $(TEST_PROCESSES) --dist loadfile $(TEST_ARGS)
+
+test-slow: setup  ## Run the slow proofs: the wheel in a fresh environment, ends at every step, many rounds of chance
+	$(BIN)/python -m pytest -m slow --numprocesses $(TEST_PROCESSES) --dist loadfile $(TEST_ARGS)
+
+browser: setup  ## Test the pages in the Chromium of this machine, which must have one
+	LLMCOST_BROWSER=1 $(BIN)/python -m pytest tests/browser $(TEST_ARGS)
 
 # SDK releases by number, `newest`, and environments with a file of their own in tests/matrix.
 MATRIX ?= 1.27 1.39 1.40 1.42 1.44 newest instrumentations logfire
@@ -117,7 +126,7 @@ endef
 
 # $(1) the environment, $(2) its lock. The stamp comes last, so that an interrupted set-up is taken up again.
 define SET_UP
-@$(FIND_PYTHON); echo "Setting up $(1) with $$("$$python" --version) (once; about 250 MB to download)" >&2; "$$python" -m venv $(1)
+@$(FIND_PYTHON); echo "Setting up $(1) with $$("$$python" --version) (once; about 300 MB to download)" >&2; "$$python" -m venv $(1)
 @$(1)/bin/python $(PIP_INSTALL) --require-hashes -r $(2)
 @$(1)/bin/python $(PIP_INSTALL) --no-build-isolation --no-deps --editable .
 @$(1)/bin/otel-llmcost --version >/dev/null

@@ -7,21 +7,25 @@ from contextlib import contextmanager
 from typing import Final, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from otel_llmcost.cli._output import FORMATS
 from otel_llmcost.errors import ReportError
 from otel_llmcost.ownership import OwnerHash
-from otel_llmcost.reports.dimensions import DIMENSIONS
+from otel_llmcost.reports.dimensions import DIMENSIONS, TIMES, column_of
 from otel_llmcost.reports.period import Period, month, period
 from otel_llmcost.settings import Settings
 
 __all__ = [
     "NO_REQUESTS",
     "asked",
+    "by_option",
+    "complete_dimension",
     "dsn_option",
     "format_option",
     "period_of",
     "period_options",
+    "table_or_json",
     "where_of",
     "where_option",
 ]
@@ -39,15 +43,60 @@ def dsn_option(command: Command) -> Command:
     return click.option("--dsn", metavar="DSN", help="The ledger; default OTEL_LLMCOST_DSN.")(command)
 
 
+def by_option(command: Command) -> Command:
+    """Add `--by`, one dimension or two; one that does not exist is wrong usage before any ledger is opened."""
+    return click.option(
+        "--by",
+        required=True,
+        metavar="ONE[,TWO]",
+        help="team, feature, customer, model, day, …",
+        callback=_dimensions,
+        shell_complete=_complete_by,
+    )(command)
+
+
+def _dimensions(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
+    with asked():
+        for name in text.split(","):
+            column_of(name)
+    return text
+
+
+def complete_dimension(_ctx: click.Context, _param: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Complete `te` to `team`, where time is no answer."""
+    return [CompletionItem(name) for name in DIMENSIONS if name.startswith(typed) and name not in TIMES]
+
+
+def _complete_by(_ctx: click.Context, _param: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Complete `te` to `team`, and `team,mo` to `team,model`."""
+    before, comma, last = typed.rpartition(",")
+    return [CompletionItem(f"{before}{comma}{name}") for name in DIMENSIONS if name.startswith(last) and name != before]
+
+
 def format_option(command: Command) -> Command:
     """Add `--format`."""
-    return click.option("--format", type=click.Choice(FORMATS), default="table", show_default=True)(command)
+    text = "table and markdown are for people; json and csv have exact text."
+    return click.option("--format", type=click.Choice(FORMATS), default="table", show_default=True, help=text)(command)
+
+
+def table_or_json(command: Command) -> Command:
+    """Add `--format` where a table has no other form than JSON."""
+    text = "table is for people; json has exact text."
+    return click.option(
+        "--format", type=click.Choice(["table", "json"]), default="table", show_default=True, help=text
+    )(command)
 
 
 def where_option(command: Command) -> Command:
     """Add `--where`, repeatable."""
     text = "Only charges with this value; repeatable."
-    return click.option("--where", multiple=True, metavar="DIMENSION=VALUE", help=text)(command)
+    return click.option("--where", multiple=True, metavar="DIMENSION=VALUE", help=text, shell_complete=_complete_where)(
+        command
+    )
+
+
+def _complete_where(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
+    return [CompletionItem(f"{item.value}=") for item in complete_dimension(ctx, param, typed)]
 
 
 def period_options(command: Command) -> Command:

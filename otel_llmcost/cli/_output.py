@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -12,21 +13,27 @@ from typing import Final
 import click
 import orjson
 
+from otel_llmcost.cli._text import cell_width, cut, printable
+
 __all__ = [
     "FORMATS",
     "Column",
     "Number",
+    "fit_table",
     "print_csv",
     "print_facts",
     "print_json",
     "print_markdown",
     "print_table",
     "print_text",
+    "terminal_width",
 ]
 
 FORMATS: Final = ("table", "json", "csv", "markdown")
 _GAP: Final = "  "
 _NARROWEST: Final = 8
+_LONG: Final = 24
+"""A text column may be as wide before a column is left out for it."""
 _ENDLESS: Final = 10**6
 
 
@@ -37,32 +44,43 @@ class Column:
     title: str
     right: bool = False
     keep: int = 9
-    """On a narrow terminal, columns with the lowest `keep` go first; those with 9 stay."""
+    """On a narrow terminal, columns with the lowest `keep` go first; those with 9 stay, and those with 0 go without a word."""
+    whole: bool = False
+    """Never shortened: half of an id is none."""
 
 
 def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, notes: Sequence[str] = ()) -> None:
     """Print aligned text that fits the terminal, and say which columns do not; when piped, nothing is cut or left out."""
-    cleaned = [[_printable(cell) for cell in row] for row in rows]
-    kept, widths = _fit(columns, cleaned, _width())
-    for row in [[column.title for column in columns], *cleaned]:
-        cells = (_cell(row[index], widths[index], columns[index].right) for index in kept)
-        click.echo(_GAP.join(cells).rstrip())
+    lines, left_out = fit_table(columns, rows, terminal_width() or _ENDLESS)
+    for line in lines:
+        click.echo(line)
     for note in notes:
         print_text(note)
-    if left_out := [column.title for index, column in enumerate(columns) if index not in kept]:
+    if left_out:
         print_text(f"Left out here: {', '.join(left_out)}. A wider terminal, or a pipe, shows all columns.", err=True)
+
+
+def fit_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> tuple[list[str], list[str]]:
+    """Align a table in so many columns of a terminal; give its lines, and the titles of what there is no room for."""
+    cleaned = [[printable(cell) for cell in row] for row in rows]
+    kept, widths = _fit(columns, cleaned, width)
+    lines = []
+    for row in [[column.title for column in columns], *cleaned]:
+        cells = (_cell(row[index], widths[index], columns[index].right) for index in kept)
+        lines.append(_GAP.join(cells).rstrip())
+    return lines, [column.title for index, column in enumerate(columns) if index not in kept and column.keep]
 
 
 def print_text(text: str, *, err: bool = False) -> None:
     """Print a paragraph, wrapped to the terminal that it goes to: nothing is cut."""
-    click.echo(_wrapped(text, _width(err=err)), err=err)
+    click.echo(_wrapped(text, terminal_width(err=err)), err=err)
 
 
 def print_facts(facts: Sequence[tuple[str, str]]) -> None:
     """Print names and what is said about each, wrapped to the terminal: nothing is cut."""
     indent = max((len(name) for name, _ in facts), default=0) + len(_GAP)
     for name, text in facts:
-        click.echo(_wrapped(text, _width(), name.ljust(indent), " " * indent))
+        click.echo(_wrapped(text, terminal_width(), name.ljust(indent), " " * indent))
 
 
 def print_markdown(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, notes: Sequence[str] = ()) -> None:
@@ -70,9 +88,9 @@ def print_markdown(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, 
     _print_markdown_row([column.title for column in columns])
     _print_markdown_row(["---:" if column.right else "---" for column in columns])
     for row in rows:
-        _print_markdown_row([_printable(cell).replace("|", "\\|").replace("<", "&lt;") for cell in row])
+        _print_markdown_row([printable(cell).replace("|", "\\|").replace("<", "&lt;") for cell in row])
     for note in notes:
-        click.echo(f"\n{_printable(note)}")
+        click.echo(f"\n{printable(note)}")
 
 
 def print_csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -91,28 +109,47 @@ def print_json(content: object) -> None:
     click.echo(orjson.dumps(content, option=orjson.OPT_INDENT_2).decode())
 
 
-def _width(*, err: bool = False) -> int:
-    """Give the columns of the terminal; when piped, as many as are wanted."""
+def terminal_width(*, err: bool = False) -> int | None:
+    """Give the columns of the terminal that is written to; None when piped, which is as wide as is wanted."""
     stream = sys.stderr if err else sys.stdout
-    return shutil.get_terminal_size().columns if stream.isatty() else _ENDLESS
+    return shutil.get_terminal_size().columns if stream.isatty() else None
 
 
-def _wrapped(text: str, width: int, first: str = "", other: str = "") -> str:
-    return click.wrap_text(_printable(text), width, first, other)
+def _wrapped(text: str, width: int | None, first: str = "", other: str = "") -> str:
+    """Wrap between words alone: an id or an address stays whole, so that it can be copied."""
+    lines = textwrap.wrap(
+        printable(text),
+        width or _ENDLESS,
+        initial_indent=first,
+        subsequent_indent=other,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines) if lines else first.rstrip()
 
 
 def _fit(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> tuple[list[int], list[int]]:
-    """Choose columns and their widths: leave out by `keep`, then shorten the widest text column."""
-    widths = [max(len(column.title), *(len(row[index]) for row in rows), 0) for index, column in enumerate(columns)]
-    kept = list(range(len(columns)))
+    """Choose columns and their widths: long text a little shorter, columns left out by `keep`, then the widest text cut."""
+    wanted = [
+        max(cell_width(column.title), *(cell_width(row[index]) for row in rows), 0)
+        for index, column in enumerate(columns)
+    ]
+    widths, kept = list(wanted), list(range(len(columns)))
+    texts = [index for index in kept if not (columns[index].right or columns[index].whole)]
+    if _total(kept, widths) > width:
+        for index in texts:
+            widths[index] = min(widths[index], max(_LONG, cell_width(columns[index].title)))
     while _total(kept, widths) > width and min(columns[index].keep for index in kept) < Column("").keep:
         kept.remove(min(reversed(kept), key=lambda index: columns[index].keep))
+    texts = [index for index in texts if index in kept]
+    for index in texts:
+        widths[index] = min(wanted[index], widths[index] + max(0, width - _total(kept, widths)))
     while (excess := _total(kept, widths) - width) > 0:
-        texts = [index for index in kept if not columns[index].right and widths[index] > _NARROWEST]
-        if not texts:
+        long = [index for index in texts if widths[index] > _NARROWEST]
+        if not long:
             break
-        widest = max(texts, key=lambda index: widths[index])
-        widths[widest] = max(_NARROWEST, widths[widest] - max(1, excess // len(texts)))
+        widest = max(long, key=lambda index: widths[index])
+        widths[widest] = max(_NARROWEST, widths[widest] - max(1, excess // len(long)))
     return kept, widths
 
 
@@ -121,17 +158,9 @@ def _total(kept: Sequence[int], widths: Sequence[int]) -> int:
 
 
 def _cell(text: str, width: int, right: bool) -> str:
-    short = text if len(text) <= width else text[: width - 1] + "…"
-    return short.rjust(width) if right else short.ljust(width)
-
-
-def _printable(text: str) -> str:
-    """Replace what a terminal would obey instead of show."""
-    return (
-        text
-        if text.isprintable()
-        else "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
-    )
+    short = cut(text, width)
+    blank = " " * (width - cell_width(short))
+    return blank + short if right else short + blank
 
 
 def _print_markdown_row(cells: Sequence[str]) -> None:

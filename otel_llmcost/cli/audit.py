@@ -185,7 +185,7 @@ def _explain(each: AuditedRequest) -> None:
 
 
 _ARITHMETIC: Final = [
-    Column("  Count"), Column("Quantity", right=True), Column("Price", right=True), Column("Unit"),
+    Column("  Count", whole=True), Column("Quantity", right=True), Column("Price", right=True, keep=3), Column("Unit", keep=3),
     Column("Cost", right=True),
 ]  # fmt: skip
 

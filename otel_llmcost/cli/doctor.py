@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from otel_llmcost.cli._options import asked, dsn_option
+from otel_llmcost.cli._options import asked, dsn_option, table_or_json
 from otel_llmcost.cli._output import Column, print_facts, print_json, print_table
 from otel_llmcost.doctor import Examination, Finding, examine
 from otel_llmcost.reports.gaps import GapReport
@@ -18,7 +18,7 @@ __all__ = ["doctor"]
 
 @click.command()
 @click.option("--since", metavar="DATE|30d", default="30d", show_default=True, help="Spend from this UTC day on.")
-@click.option("--format", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@table_or_json
 @dsn_option
 @click.pass_context
 def doctor(ctx: click.Context, since: str, format: str, dsn: str | None) -> None:

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import click
 
-from otel_llmcost.cli._options import dsn_option
+from otel_llmcost.cli._options import dsn_option, table_or_json
 from otel_llmcost.cli._output import Column, print_facts, print_json, print_table, print_text
 from otel_llmcost.reports import ExplainedRequest
 from otel_llmcost.reports import explain as find_explained
@@ -23,7 +23,7 @@ __all__ = ["explain"]
 
 @click.command()
 @click.argument("id")
-@click.option("--format", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@table_or_json
 @dsn_option
 def explain(id: str, format: str, dsn: str | None) -> None:
     """
@@ -32,8 +32,9 @@ def explain(id: str, format: str, dsn: str | None) -> None:
     ID is a request, response, trace or span id; every request that it names is shown.
 
     \b
-    Example:
+    Examples:
       otel-llmcost explain chatcmpl-CDp4Qn2
+      otel-llmcost explain 4d7eaaf6323a1a38 --format json
     """
     with open_ledger(Settings.from_env(), dsn) as ledger:
         found = find_explained(ledger, id)
@@ -91,10 +92,10 @@ def _times(number: int) -> str:
 
 
 _ARITHMETIC = [
-    Column("Count"),
+    Column("Count", whole=True),
     Column("Quantity", right=True),
-    Column("Price", right=True),
-    Column("Unit"),
+    Column("Price", right=True, keep=3),
+    Column("Unit", keep=3),
     Column("Cost", right=True),
 ]
 

@@ -9,7 +9,7 @@ from typing import IO, Any, TypeVar
 
 import click
 
-from otel_llmcost.cli._output import Column, print_table
+from otel_llmcost.cli._output import Column, print_facts, print_table, print_text
 from otel_llmcost.model import COUNTS, Price, Priced, Unpriced, Usage, picousd_text
 from otel_llmcost.pricing import Pricer
 from otel_llmcost.pricing.arithmetic import Line, arithmetic
@@ -114,17 +114,19 @@ def _lines(stream: IO[bytes]) -> Iterator[bytes]:
 
 def _show(answer: Price, usage: Usage) -> None:
     if isinstance(answer, Unpriced):
-        click.echo(f"unpriced: {answer.reason}\n{answer.detail}")
+        print_text(f"unpriced: {answer.reason}")
+        print_text(answer.detail)
         return
     lines = arithmetic(answer.rate.content, usage)
     total = picousd_text(answer.cost_picousd)
     at_least = "at least " if answer.status == "partial" else ""
-    columns = [Column("count"), Column("quantity", right=True), Column("USD", right=True), Column("unit")]
+    columns = [
+        Column("count", whole=True), Column("quantity", right=True), Column("USD", right=True, keep=3), Column("unit", keep=3),
+    ]  # fmt: skip
     rows = [*map(_row, lines), ("total", "", "", "", at_least + total)]
     print_table([*columns, Column("subtotal USD", right=True)], rows)
     click.echo("")
-    for label, text in _facts(answer, lines):
-        click.echo(f"{label:<8}{text}")
+    print_facts([(label.ljust(6), text) for label, text in _facts(answer, lines)])
 
 
 def _row(line: Line) -> tuple[str, str, str, str, str]:

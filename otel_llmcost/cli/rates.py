@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from otel_llmcost.cli._output import terminal_width
 from otel_llmcost.cli.price import _moment
 from otel_llmcost.errors import RateCardError
 from otel_llmcost.pricing import Pricer
@@ -19,6 +20,7 @@ from otel_llmcost.settings import Settings
 
 __all__ = ["rates"]
 
+_WIDEST = 80
 _CALLS = ("web_search_calls", "file_search_calls", "code_execution_calls")
 
 
@@ -130,8 +132,8 @@ def _block(row: RateRow) -> Iterator[str]:
     if content.get("hours"):
         yield f"  hours: {content['hours']}"
     until = f" until {row.rate.effective_to}" if row.rate.effective_to else ""
-    yield f"  {row.rate.source} {row.rate.version}, since {row.rate.effective_from or 'launch'}{until}"
-    yield f"  {row.rate.rate_id} (match: {row.match_rule})"
+    yield from _wrapped(f"{row.rate.source} {row.rate.version}, since {row.rate.effective_from or 'launch'}{until}")
+    yield from _wrapped(f"{row.rate.rate_id} (match: {row.match_rule})")
     if content.get("source"):
         yield f"  {content['source']}"
     if content.get("note"):
@@ -140,7 +142,10 @@ def _block(row: RateRow) -> Iterator[str]:
 
 
 def _wrapped(text: str) -> list[str]:
-    return wrap(text, 80, initial_indent="  ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+    width = min(terminal_width() or _WIDEST, _WIDEST)
+    return wrap(
+        text, width, initial_indent="  ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _prices(prices: dict[str, str], label: str) -> Iterator[str]:

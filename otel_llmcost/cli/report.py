@@ -7,9 +7,11 @@ from decimal import Decimal
 
 import click
 
+from otel_llmcost.cli._frame import spend_cost
 from otel_llmcost.cli._options import (
     NO_REQUESTS,
     asked,
+    by_option,
     dsn_option,
     format_option,
     period_of,
@@ -17,7 +19,8 @@ from otel_llmcost.cli._options import (
     where_of,
     where_option,
 )
-from otel_llmcost.cli._output import Column, Number, print_csv, print_json, print_markdown, print_table
+from otel_llmcost.cli._output import Column, Number, print_csv, print_json, print_markdown, print_table, print_text
+from otel_llmcost.cli._trends import NO_TRENDS, Trends, trends_of
 from otel_llmcost.model import EXACT
 from otel_llmcost.reports import Measures, Report, spend
 from otel_llmcost.reports.money import exact_usd, share, usd
@@ -29,7 +32,7 @@ __all__ = ["report"]
 
 
 @click.command()
-@click.option("--by", required=True, metavar="ONE[,TWO]", help="team, feature, customer, model, day, …")
+@by_option
 @period_options
 @where_option
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="Keep the N that cost most; fold the rest.")
@@ -48,6 +51,9 @@ def report(
     """
     What was spent, by one or two dimensions, in exact US dollars and UTC days.
 
+    For people, a report by one dimension says how each cost changed against as much time before, and on a wide terminal
+    draws its days. A pipe gets the same aligned text, whole; csv and json have every measure, exactly.
+
     \b
     Examples:
       otel-llmcost report --by team
@@ -59,19 +65,28 @@ def report(
         period, filters = period_of(since, until, month), where_of(where, settings)
         with open_ledger(settings, dsn) as ledger:
             found = spend(ledger, by.split(","), since=period.since, until=period.until, where=filters, top=top)
-    _PRINT[format](found)
+            trends = trends_of(ledger, found, top=top, bars=format == "table") if format in _TRENDS else NO_TRENDS
+    if format in _TRENDS:
+        _TRENDS[format](found, trends)
+    else:
+        _PRINT[format](found)
     if not found.rows:
-        click.echo(NO_REQUESTS, err=True)
+        print_text(NO_REQUESTS, err=True)
 
 
-def _print_table(found: Report) -> None:
-    click.echo(f"LLM cost by {', '.join(found.by)}, {found.period}{_filters(found)}")
-    print_table(_columns(found), _cells(found), notes=_notes(found))
+def _print_table(found: Report, trends: Trends) -> None:
+    print_text(_title(found))
+    print_table(_columns(found, trends), _cells(found, trends), notes=[*_notes(found), *trends.notes])
 
 
-def _print_markdown(found: Report) -> None:
-    click.echo(f"**LLM cost by {', '.join(found.by)}, {found.period}{_filters(found)}**\n")
-    print_markdown(_columns(found), _cells(found), notes=_notes(found))
+def _print_markdown(found: Report, trends: Trends) -> None:
+    click.echo(f"**{_title(found)}**\n")
+    print_markdown(_columns(found, trends), _cells(found, trends), notes=[*_notes(found), *trends.notes])
+
+
+def _title(found: Report) -> str:
+    filters = "".join(f", {name} = {value}" for name, value in found.where.items())
+    return f"LLM cost by {', '.join(found.by)}, {found.period}{filters}"
 
 
 def _print_csv(found: Report) -> None:
@@ -96,14 +111,16 @@ def _print_json(found: Report) -> None:
     )
 
 
-_PRINT = {"table": _print_table, "markdown": _print_markdown, "csv": _print_csv, "json": _print_json}
+_TRENDS = {"table": _print_table, "markdown": _print_markdown}
+_PRINT = {"csv": _print_csv, "json": _print_json}
 
 
-def _columns(found: Report) -> list[Column]:
+def _columns(found: Report, trends: Trends) -> list[Column]:
     dimensions = [Column(name.replace("_", " ").capitalize()) for name in found.by]
     return [
         *dimensions,
         Column("Cost", right=True),
+        *trends.columns,
         Column("Share", right=True, keep=4),
         Column("Requests", right=True, keep=5),
         Column("Per request", right=True, keep=2),
@@ -112,28 +129,24 @@ def _columns(found: Report) -> list[Column]:
     ]
 
 
-def _cells(found: Report) -> list[list[str]]:
-    rows = [[*row.key, *_numbers(row.measures, found.total)] for row in found.rows]
+def _cells(found: Report, trends: Trends) -> list[list[str]]:
+    rows = [
+        [*row.key, spend_cost(row.measures), *trends.cells(row.key[0]), *_numbers(row.measures, found.total)]
+        for row in found.rows
+    ]
     label = ["Total", *[""] * (len(found.by) - 1)]
-    return [*rows, [*label, *_numbers(found.total, found.total)]]
+    return [*rows, [*label, spend_cost(found.total), *trends.cells(None), *_numbers(found.total, found.total)]]
 
 
 def _numbers(measures: Measures, total: Measures) -> list[str]:
     priced = measures.requests - measures.unpriced_requests - measures.failed_without_usage
     return [
-        _cost(measures),
         share(measures.cost_usd, total.cost_usd),
         f"{measures.requests:,}",
         usd(EXACT.divide(measures.cost_usd, Decimal(priced))) if priced > 0 else "",
         share(measures.wasted_cost_usd, measures.cost_usd),
         usd(measures.cache_savings_usd),
     ]
-
-
-def _cost(measures: Measures) -> str:
-    if measures.unpriced_requests > 0 and not measures.cost_usd:
-        return "not known"
-    return f"≥ {usd(measures.cost_usd)}" if measures.is_lower_bound else usd(measures.cost_usd)
 
 
 def _notes(found: Report) -> list[str]:
@@ -154,10 +167,6 @@ def _notes(found: Report) -> list[str]:
 
 def _requests(count: int) -> str:
     return f"{count:,} request{'' if count == 1 else 's'}"
-
-
-def _filters(found: Report) -> str:
-    return "".join(f", {name} = {value}" for name, value in found.where.items())
 
 
 def _values(measures: Measures) -> Sequence[object]:

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import click
 
+from otel_llmcost.cli._frame import request_cost
 from otel_llmcost.cli._options import (
     NO_REQUESTS,
     asked,
@@ -21,7 +22,7 @@ from otel_llmcost.cli._options import (
 from otel_llmcost.cli._output import Column, Number, print_csv, print_json, print_markdown, print_table, print_text
 from otel_llmcost.reports import RequestRow
 from otel_llmcost.reports import requests as find_requests
-from otel_llmcost.reports.money import exact_usd, usd
+from otel_llmcost.reports.money import exact_usd
 from otel_llmcost.reports.requests import COLUMNS
 from otel_llmcost.reports.session import open_ledger
 from otel_llmcost.settings import Settings
@@ -32,7 +33,14 @@ __all__ = ["requests"]
 @click.command()
 @period_options
 @where_option
-@click.option("--limit", type=click.IntRange(1, 1_000_000), default=50, show_default=True)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 1_000_000),
+    default=50,
+    show_default=True,
+    metavar="N",
+    help="Show at most so many.",
+)
 @format_option
 @dsn_option
 def requests(
@@ -73,7 +81,7 @@ def requests(
 
 
 _TABLE = [
-    Column("Time (UTC)"),
+    Column("Time (UTC)", keep=8, whole=True),
     Column("Team", keep=6),
     Column("Feature", keep=5),
     Column("Customer", keep=7),
@@ -82,7 +90,7 @@ _TABLE = [
     Column("Tokens in", right=True, keep=1),
     Column("out", right=True, keep=1),
     Column("Cost", right=True),
-    Column("Span ID"),
+    Column("Span ID", whole=True),
 ]
 
 
@@ -97,16 +105,9 @@ def _cells(row: RequestRow) -> list[str]:
         status,
         "" if row.input_tokens is None else f"{row.input_tokens:,}",
         "" if row.output_tokens is None else f"{row.output_tokens:,}",
-        _cost(row),
+        request_cost(row),
         row.span_id,
     ]
-
-
-def _cost(row: RequestRow) -> str:
-    if row.cost_usd is None:
-        return row.reason or "not known"
-    is_lower_bound = row.price_status == "partial" and row.sign == 1
-    return f"≥ {usd(row.cost_usd)}" if is_lower_bound else usd(row.cost_usd)
 
 
 def _plain(value: object) -> object:

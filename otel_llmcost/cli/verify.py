@@ -7,7 +7,7 @@ from typing import cast
 
 import click
 
-from otel_llmcost.cli._options import asked, dsn_option
+from otel_llmcost.cli._options import asked, dsn_option, table_or_json
 from otel_llmcost.cli._output import print_facts, print_json
 from otel_llmcost.ledger import Dsn, parse_dsn
 from otel_llmcost.reports.period import Period
@@ -41,7 +41,7 @@ def charge_period(since: str | None, until: str | None, month: str | None) -> Pe
 
 @click.command()
 @charge_period_options
-@click.option("--format", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@table_or_json
 @dsn_option
 @click.pass_context
 def verify(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Final
 
 from otel_llmcost.errors import ReportError
@@ -59,9 +60,11 @@ SOURCES: Final = (
 
 
 def column_of(dimension: str) -> str:
-    """Give the column of a dimension. Raises `ReportError`, which lists the dimensions."""
+    """Give the column of a dimension. Raises `ReportError`, which names the one that was meant, and lists all."""
     if dimension not in DIMENSIONS:
-        raise ReportError(f"there is no dimension {dimension!r}; there are {', '.join(DIMENSIONS)}")
+        close = get_close_matches(dimension, DIMENSIONS, n=1)
+        meant = f". Did you mean {close[0]!r}?" if close else ""
+        raise ReportError(f"there is no dimension {dimension!r}; there are {', '.join(DIMENSIONS)}{meant}")
     return DIMENSIONS[dimension]
 
 

@@ -103,7 +103,7 @@ def test_it_fits_the_terminal(monkeypatch: pytest.MonkeyPatch, traces: str, widt
     """
     At 60, 80 and 160 columns nothing runs over the edge, and number, model, input, output and cost are always there.
     """
-    monkeypatch.setattr(_output, "_width", lambda **_stream: width)
+    monkeypatch.setattr(_output, "terminal_width", lambda **_stream: width)
     lines = run(traces, "--explain").stdout.splitlines()
     table = lines[: lines.index("")]
 

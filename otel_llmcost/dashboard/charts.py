@@ -133,8 +133,9 @@ class Bars:
 
     @property
     def sums(self) -> list[Decimal]:
-        """The height of each bar."""
-        return [sum_usd(series.values[place] for series in self.series) for place in range(len(self.buckets))]
+        """The height of each bar: of what is above zero; what is below is said in its words alone."""
+        rows = zip(*(series.values for series in self.series), strict=True)
+        return [sum_usd(value for value in row if value > 0) for row in rows]
 
     @cached_property
     def drawings(self) -> tuple[Drawing, Drawing]:

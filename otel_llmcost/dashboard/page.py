@@ -9,12 +9,13 @@ from typing import TypeAlias
 
 from otel_llmcost.dashboard.tables import Table
 from otel_llmcost.dashboard.view import View
+from otel_llmcost.dashboard.wording import Delta
 from otel_llmcost.journal import Backlog
 from otel_llmcost.ledger import Answers
 from otel_llmcost.pricing import Pricer
 from otel_llmcost.settings import Settings
 
-__all__ = ["Asked", "Builder", "Crumb", "House", "Page"]
+__all__ = ["Asked", "Builder", "Crumb", "House", "Page", "Tile"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,18 @@ class Crumb:
 
     text: str
     href: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """One figure at the top."""
+
+    title: str
+    figure: str
+    href: str
+    note: str
+    delta: Delta | None = None
+    worse: str = "up"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from otel_llmcost.dashboard.charts import Bars, Mark, Series, Spark
 from otel_llmcost.dashboard.page import Asked
-from otel_llmcost.model import UNATTRIBUTED
+from otel_llmcost.model import NONE, UNATTRIBUTED
 from otel_llmcost.reports import Period, spend
 from otel_llmcost.reports.money import add, sum_usd
 from otel_llmcost.reports.spend import OTHER
@@ -19,11 +19,15 @@ __all__ = ["Timeline", "buckets_of", "timeline"]
 
 COLOURS: Final = 7
 """As many as there are colours."""
+Usd: TypeAlias = Literal["cost_usd", "wasted_cost_usd", "cache_savings_usd"]
+"""A measure in US dollars."""
+_NOBODY: Final = (UNATTRIBUTED, NONE)
+"""Not values, but the lack of one: hatched, above all others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """The cost of each value of a dimension over time, in the order of their cost."""
+    """A measure of each value of a dimension over time, in the order of their cost."""
 
     buckets: tuple[str, ...]
     values: Mapping[str, tuple[Decimal, ...]]
@@ -32,7 +36,7 @@ class Timeline:
 
     def look(self, key: str) -> str:
         """Name the colour of a value; "other" for those without one."""
-        if key == UNATTRIBUTED:
+        if key in _NOBODY:
             return "nobody"
         coloured = self._coloured()
         return f"s{coloured.index(key)}" if key in coloured else "other"
@@ -63,23 +67,21 @@ class Timeline:
         )
 
     def _coloured(self) -> list[str]:
-        return [name for name in self.values if name not in (OTHER, UNATTRIBUTED)][:COLOURS]
+        return [name for name in self.values if name not in (OTHER, *_NOBODY)][:COLOURS]
 
     def _stacked(self) -> dict[str, tuple[Decimal, ...]]:
         """Fold what has no colour into one, from the ground up: colours, the rest, what nobody owns."""
         coloured = self._coloured()
         stacked = {key: self.values[key] for key in coloured}
-        rest = [values for key, values in self.values.items() if key not in coloured and key != UNATTRIBUTED]
+        rest = [values for key, values in self.values.items() if key not in (*coloured, *_NOBODY)]
         if rest:
             stacked[OTHER] = tuple(map(sum_usd, zip(*rest, strict=True)))
-        if UNATTRIBUTED in self.values:
-            stacked[UNATTRIBUTED] = self.values[UNATTRIBUTED]
-        return stacked
+        return stacked | {key: self.values[key] for key in _NOBODY if key in self.values}
 
 
-def timeline(asked: Asked, dimension: str, *, top: int = COLOURS) -> Timeline:
+def timeline(asked: Asked, dimension: str, *, top: int = COLOURS, measure: Usd = "cost_usd") -> Timeline:
     """
-    Ask for spend by a dimension over the time of the view: its `top` values, and the rest as one.
+    Ask for a measure by a dimension over the time of the view: the `top` values that cost most, and the rest as one.
 
     Raises `ReportError` and `LedgerError`.
     """
@@ -98,7 +100,7 @@ def timeline(asked: Asked, dimension: str, *, top: int = COLOURS) -> Timeline:
     for row in found.rows:
         key, bucket = row.key
         line = values.setdefault(key, [Decimal(0)] * len(buckets))
-        line[places[bucket]] = add(line[places[bucket]], row.measures.cost_usd)
+        line[places[bucket]] = add(line[places[bucket]], getattr(row.measures, measure))
     now = _bucket_of(asked.now, view.bucket)
     lines = {key: tuple(line) for key, line in values.items()}
     return Timeline(buckets, lines, now if now in places else "")

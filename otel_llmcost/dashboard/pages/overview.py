@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
 from otel_llmcost.dashboard import changes
-from otel_llmcost.dashboard.page import Asked, Page
+from otel_llmcost.dashboard.empty import empty_page
+from otel_llmcost.dashboard.page import Asked, Page, Tile
 from otel_llmcost.dashboard.series import Timeline, timeline
 from otel_llmcost.dashboard.tables import Cell, Column, Link, Row, Table
 from otel_llmcost.dashboard.view import View
@@ -33,25 +33,13 @@ _NEXT: Final = {
 _ROWS: Final = 25
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tile:
-    """One figure at the top."""
-
-    title: str
-    figure: str
-    href: str
-    note: str
-    delta: Delta | None = None
-    worse: str = "up"
-
-
 def build(asked: Asked) -> Page:
     """Build the overview."""
     view = asked.view
     by = view.word("by", CHOICES, next(name for name in CHOICES if name not in view.where))
     compared = compare(asked.ledger, by, period=view.period, now=asked.now, where=view.where, top=_ROWS)
     if not compared.total.requests and not compared.total_before.requests:
-        return Page(title="Overview", template="overview.html", context=_nothing(asked))
+        return empty_page(asked, "Overview")
     reach = extent(asked.ledger)
     is_comparable = reach is not None and reach.first.date() <= compared.before.since
     line = timeline(asked, by, top=_ROWS)
@@ -59,7 +47,6 @@ def build(asked: Asked) -> Page:
     title = f"Cost by {by.replace('_', ' ')} and {view.bucket}"
     links = {key: drill(view, by, key) for key in line.values if key != OTHER}
     context = {
-        "is_empty": False,
         "tiles": tuple(_tiles(asked, compared, is_comparable=is_comparable)),
         "chart": line.chart(asked, name="cost", title=title, links=links, marks=found.marks),
         "choices": [name for name in CHOICES if name not in view.where],
@@ -216,29 +203,3 @@ def _against(found: Comparison, reach: Extent | None, *, is_comparable: bool) ->
             f"The ledger begins on {reach.first:%Y-%m-%d}, so there is no earlier time as long as this to compare with."
         )
     return f"Compared with {found.before.since} to {found.before_until:%Y-%m-%d %H:%M}, as much time."
-
-
-def _nothing(asked: Asked) -> dict[str, object]:
-    """Say what to do where there are no requests: none at all, or none here."""
-    waiting = asked.house.backlog()
-    sentences = ["There are no requests in this period with these filters."]
-    if waiting.segments:
-        sentences.append(
-            f"{count(waiting.segments)} segments of the journal wait to be shipped: look again in a few seconds."
-        )
-    else:
-        sentences.append(
-            "If your application runs already, look at a longer period, and at what `otel-llmcost doctor` says about its "
-            "ledger and journal. If not, these lines make its first request appear here:"
-        )
-    code = (
-        "from otel_llmcost import ClickHouseSpanExporter, LLMCostSpanProcessor, attributed\n\n"
-        f'provider.add_span_processor(LLMCostSpanProcessor(exporter=ClickHouseSpanExporter("{asked.house.place}")))\n'
-        'with attributed(team="support", feature="reply-draft", customer_id="acme"):\n    ...'
-    )
-    return {
-        "is_empty": True,
-        "empty_title": "Nothing to show yet",
-        "empty_sentences": sentences,
-        "empty_code": "" if waiting.segments else code,
-    }

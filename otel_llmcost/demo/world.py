@@ -303,7 +303,7 @@ class CacheBreak:
     hour: int
 
 
-RETRY_STORM: Final = RetryStorm("campaign", "initech", (-13, -12), 6.0, (4, 7))
+RETRY_STORM: Final = RetryStorm("campaign", "initech", (-13, -12), 14.0, (4, 7))
 CONTRACT: Final = Contract("sonnet-volume", SONNET, 20, -18)
 LONG_CONTEXT: Final = LongContext("contract-review", -4, 12)
 CACHE_BREAK: Final = CacheBreak("code-review", -9, 14)

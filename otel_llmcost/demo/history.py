@@ -75,13 +75,14 @@ def history(
         is_over = False
         while not is_over:
             is_over = not any(each.is_alive() for each in producers)  # asked first: what they left is shipped below
+            if failed := [each.exitcode for each in producers if each.exitcode]:
+                raise JournalError(
+                    f"a process that makes the demo's history ended with {failed[0]}: its error, if it had one, is above. "
+                    "Run the demo again"
+                )
             _ship(ledger, folder, done)
             if not is_over:
                 time.sleep(_ROUND_SECONDS)
-        if failed := [each.exitcode for each in producers if each.exitcode]:
-            raise JournalError(
-                f"a process that makes the demo's history ended with {failed[0]}: its error is above. Run the demo again"
-            )
     return calendar
 
 

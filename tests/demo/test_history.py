@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, date, datetime, timedelta
@@ -26,11 +29,11 @@ from otel_llmcost.demo.world import (
     WORKLOADS,
 )
 from otel_llmcost.ledger import Answers
-from otel_llmcost.reports import Measures, Report, requests, spend
+from otel_llmcost.reports import Measures, Period, Report, anomalies, rate_changes, requests, spend
 from otel_llmcost.reports.gaps import unpriced, usage_gaps, without_usage
 from otel_llmcost.reports.session import open_ledger
 from otel_llmcost.settings import Settings
-from tests.server.processes import Serve
+from tests.server.processes import START_SECONDS, Serve
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 TODAY = NOW.date()
@@ -38,16 +41,15 @@ PERIOD = {"since": TODAY - timedelta(days=DAYS), "until": TODAY + timedelta(days
 REQUESTS = 8_000
 
 
+def command(folder: Path, requests: int, seed: int = 7) -> list[str]:
+    """Give the command that makes a history."""
+    made = ["-m", "tests.demo.history_process", str(folder), str(requests), str(seed), NOW.isoformat()]
+    return [sys.executable, "-W", "ignore", *made]
+
+
 def make(folder: Path, requests: int = REQUESTS, seed: int = 7) -> tuple[int, str]:
     """Make a history; give how many requests it says it stored, and the hash of its rows."""
-    command = [sys.executable, "-W", "ignore", "-m", "tests.demo.history_process"]
-    done = subprocess.run(
-        [*command, str(folder), str(requests), str(seed), NOW.isoformat()],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=180,
-    )
+    done = subprocess.run(command(folder, requests, seed), capture_output=True, text=True, check=True, timeout=180)
     assert done.stderr == ""
     stored, rows = done.stdout.split()
     return int(stored), rows
@@ -212,6 +214,29 @@ def test_it_grows_and_one_customer_most(ledger):
     assert min(by_day(ledger, feature=launched.feature)) >= on(launched.launched)
 
 
+def test_the_bad_days_are_found_with_their_cause(ledger):
+    """
+    The days of the storm and of the long context stand out, with who made them so; a launch or a weekend does not.
+    """
+    found = {each.day: each.driver for each in anomalies(ledger, period=Period(**PERIOD), now=NOW)}
+    assert sorted(map(str, found)) == sorted(map(on, (*RETRY_STORM.days, LONG_CONTEXT.day)))
+    for day, driver in found.items():
+        assert driver is not None
+        if str(day) == on(LONG_CONTEXT.day):
+            assert driver.feature == LONG_CONTEXT.feature
+        else:
+            assert (driver.feature, driver.customer_id) == (RETRY_STORM.feature, RETRY_STORM.customer)
+            assert driver.troubled_share > Decimal("0.5")
+
+
+def test_the_one_change_of_rates_is_the_contract(ledger):
+    """
+    The ledger knows the discount by the rates that its requests were priced with, from the contract's first instant.
+    """
+    (change,) = rate_changes(ledger, period=Period(**PERIOD))
+    assert (change.rate.model, change.at.date()) == (CONTRACT.model.name, TODAY + timedelta(days=CONTRACT.day))
+
+
 def test_what_is_told_can_be_asked(ledger):
     """
     The report that a finding names has rows, of its day or, where a weekend is quiet, of one of the two after it.
@@ -233,3 +258,25 @@ def test_the_same_seed_gives_the_same_rows(tmp_path):
     assert made[0] == made[1]
     assert made[0][0] == made[2][0] == 300
     assert made[0][1] != made[2][1]
+
+
+def spawned_by(process: int) -> list[int]:
+    """Give the processes that one has spawned to make spans."""
+    found = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return [int(each) for each in found if b"spawn_main" in Path(f"/proc/{each}/cmdline").read_bytes()]
+
+
+def test_a_process_that_dies_is_told(tmp_path):
+    """
+    When one of the processes that make the spans is killed, the history fails at once, says so, and ends the other.
+    """
+    with subprocess.Popen(command(tmp_path, 200_000), stderr=subprocess.PIPE, text=True) as history:
+        deadline = time.monotonic() + START_SECONDS
+        while len(both := spawned_by(history.pid)) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        os.kill(both[0], signal.SIGKILL)
+        _, said = history.communicate(timeout=START_SECONDS)
+    assert history.returncode == 1
+    assert "a process that makes the demo's history ended with -9" in said
+    assert not Path(f"/proc/{both[1]}").exists()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import otel_llmcost.dashboard.pages.overview as overview
+import otel_llmcost.dashboard.pages.waste as waste
 from otel_llmcost.dashboard.page import Builder
 
 __all__ = ["PAGES", "Place"]
@@ -25,4 +26,7 @@ class Place:
     """The most that its form may hold, where it has one."""
 
 
-PAGES: Final = (Place(path="/", build=overview.build, title="Overview"),)
+PAGES: Final = (
+    Place(path="/", build=overview.build, title="Overview"),
+    Place(path="/waste", build=waste.build, title="Retries & waste"),
+)

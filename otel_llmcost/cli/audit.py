@@ -14,6 +14,7 @@ import click
 from otel_llmcost.audit import Audit, AuditedRequest, Defaults
 from otel_llmcost.audit import audit as run_audit
 from otel_llmcost.audit.sentences import facts, usd, why
+from otel_llmcost.cli._options import table_or_json
 from otel_llmcost.cli._output import Column, print_facts, print_json, print_table
 from otel_llmcost.model import Priced, Usage
 from otel_llmcost.pricing import Pricer
@@ -40,7 +41,7 @@ def _moment(_ctx: click.Context, _param: click.Parameter, text: str | None) -> i
                "not be read; the rest is audited.")  # fmt: skip
 @click.argument("files", nargs=-1, required=True, metavar="FILE...",
                 type=click.Path(exists=True, dir_okay=False, allow_dash=True))  # fmt: skip
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@table_or_json
 @click.option("--explain", is_flag=True, help="In the table form: the arithmetic of every request.")
 @click.option("--rate-card", "cards", multiple=True, type=click.Path(path_type=Path),
               help="Your rate card or contract (YAML). Repeatable; later wins.")  # fmt: skip
@@ -51,7 +52,7 @@ def _moment(_ctx: click.Context, _param: click.Parameter, text: str | None) -> i
 @click.option("--model", default="", help="The model, for responses that do not name it (Bedrock Converse).")
 @click.pass_context
 def audit(
-    ctx: click.Context, files: tuple[str, ...], form: str, explain: bool, cards: tuple[Path, ...],
+    ctx: click.Context, files: tuple[str, ...], format: str, explain: bool, cards: tuple[Path, ...],
     at: int, provider: str, model: str,
 ) -> None:  # fmt: skip
     """
@@ -71,7 +72,7 @@ def audit(
     pricer.wait()
     defaults = Defaults(at_unix_ns=at, provider=provider, model=model)
     found = run_audit(_sources(files), pricer=pricer, settings=settings, defaults=defaults)
-    if form == "json":
+    if format == "json":
         print_json(found.as_json())
     else:
         _print(found, explain)

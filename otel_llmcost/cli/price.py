@@ -9,6 +9,7 @@ from typing import IO, Any, TypeVar
 
 import click
 
+from otel_llmcost.cli._options import table_or_json
 from otel_llmcost.cli._output import Column, print_facts, print_table, print_text
 from otel_llmcost.model import COUNTS, Price, Priced, Unpriced, Usage, picousd_text
 from otel_llmcost.pricing import Pricer
@@ -58,6 +59,7 @@ def _attributes(_ctx: click.Context, _param: click.Parameter, pairs: tuple[str, 
 @click.option(
     "--at",
     callback=_moment,
+    metavar="TIME",
     help="When the request started: 2026-11-01 (midnight UTC) or 2026-11-01T12:00:00Z. Default: now.",
 )
 @click.option("--service-tier", help="The tier that served it: flex, priority, …")
@@ -68,9 +70,9 @@ def _attributes(_ctx: click.Context, _param: click.Parameter, pairs: tuple[str, 
               help="A span attribute that changes the price. Repeatable.")  # fmt: skip
 @click.option("--rate-card", "cards", multiple=True, type=click.Path(path_type=Path),
               help="Your rate card or contract (YAML). Repeatable; later wins.")  # fmt: skip
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@table_or_json
 @click.pass_context
-def price(ctx: click.Context, /, source: str | None, cards: tuple[Path, ...], form: str, **request: Any) -> None:
+def price(ctx: click.Context, /, source: str | None, cards: tuple[Path, ...], format: str, **request: Any) -> None:
     """
     Price one request from flags, or JSON lines from standard input (`price -`).
 
@@ -88,7 +90,7 @@ def price(ctx: click.Context, /, source: str | None, cards: tuple[Path, ...], fo
         raise click.UsageError("name the --provider and the --model, or give JSON lines with `price -`")
     usage = Usage(**{count: request.pop(count) for count in COUNTS})
     answer = pricer.price(usage=usage, **request)
-    if form == "json":
+    if format == "json":
         click.echo(as_text(as_json(answer, usage)))
     else:
         _show(answer, usage)

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from otel_llmcost.cli._options import table_or_json
 from otel_llmcost.cli._output import terminal_width
 from otel_llmcost.cli.price import _moment
 from otel_llmcost.errors import RateCardError
@@ -27,11 +28,18 @@ _CALLS = ("web_search_calls", "file_search_calls", "code_execution_calls")
 @click.group(invoke_without_command=True)
 @click.option("--provider", help="As your spans write it; any spelling.")
 @click.option("--model", help="A model name; with --provider exactly as a span would carry it, else a part of one.")
-@click.option("--at", callback=_moment, help="The instant (ISO time). Default: now.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="Show at most so many rates.")
+@click.option(
+    "--at",
+    callback=_moment,
+    metavar="TIME",
+    help="What was in force then: 2026-11-01, or a time with its offset. Default: now.",
+)
+@click.option(
+    "--limit", type=click.IntRange(1), default=50, show_default=True, metavar="N", help="Show at most so many."
+)
 @click.option("--rate-card", "cards", multiple=True, type=click.Path(path_type=Path),
               help="Your rate card or contract (YAML). Repeatable; later wins.")  # fmt: skip
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@table_or_json
 @click.pass_context
 def rates(
     ctx: click.Context,
@@ -40,7 +48,7 @@ def rates(
     at: datetime,
     limit: int,
     cards: tuple[Path, ...],
-    form: str,
+    format: str,
 ) -> None:
     """
     List and explain rates; check a rate card.
@@ -59,7 +67,7 @@ def rates(
     pricer.wait()
     found = pricer.rates(provider, model, at)
     for row in found[:limit]:
-        click.echo(json.dumps(_as_json(row), ensure_ascii=False) if form == "json" else "\n".join(_block(row)))
+        click.echo(json.dumps(_as_json(row), ensure_ascii=False) if format == "json" else "\n".join(_block(row)))
     if len(found) > limit:
         click.echo(f"{len(found) - limit} more: narrow it with --provider and --model, or raise --limit", err=True)
     if not found:
@@ -67,7 +75,7 @@ def rates(
     ctx.exit(0 if any(row.rate for row in found) else 1)
 
 
-@rates.command()
+@rates.command(short_help="Validate rate cards and contracts.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.pass_context
 def check(ctx: click.Context, files: tuple[Path, ...]) -> None:

@@ -82,7 +82,7 @@ def _backfill(ledger: Ledger, source: TracesTable) -> None:
     click.echo(f"{added:,} requests added from {source}")
 
 
-@schema.command()
+@schema.command(short_help="Print the SQL that `apply` runs.")
 @_place_options
 @click.option(
     "--attributes",
@@ -111,7 +111,7 @@ def show(dsn: str | None, cluster: str | None, with_access: bool, traces: str | 
         click.echo(f"{statement.rstrip()};\n")
 
 
-@schema.command()
+@schema.command(short_help="List the files of the schema and where each stands.")
 @dsn_option
 @click.pass_context
 def status(context: click.Context, dsn: str | None) -> None:

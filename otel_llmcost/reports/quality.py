@@ -16,12 +16,13 @@ from typing import Any, Final, cast
 
 from otel_llmcost.ledger import Answers
 from otel_llmcost.reports.dimensions import filter_parameters
+from otel_llmcost.reports.extent import extent
 from otel_llmcost.reports.gaps import GapReport, UnpricedRow, WithoutUsage, unpriced, usage_gaps, without_usage
 from otel_llmcost.reports.money import sum_usd
 from otel_llmcost.reports.period import Period
 from otel_llmcost.reports.unattributed import Unattributed, unattributed
 
-__all__ = ["Correction", "Quality", "UnknownCost", "newest_charge", "quality"]
+__all__ = ["Correction", "Quality", "UnknownCost", "quality"]
 
 _MEANINGS: Final = {
     "better_span": "another span of the same request said more, so that the charge moved to it",
@@ -124,6 +125,7 @@ def quality(ledger: Answers, *, period: Period, where: Mapping[str, str] | None 
     """Ask everything that there is to know about the numbers of `period`. Raises `ReportError`, `LedgerError`."""
     filters = where or {}
     bound = {"since": period.since, "until": period.until, **filter_parameters(filters)}
+    reaches = extent(ledger)
     corrections = cast("list[dict[str, Any]]", ledger.query("corrections", bound))
     return Quality(
         period=period,
@@ -133,11 +135,5 @@ def quality(ledger: Answers, *, period: Period, where: Mapping[str, str] | None 
         usage_gaps=usage_gaps(ledger, since=period.since, until=period.until, where=filters),
         unattributed=unattributed(ledger, period=period, where=filters),
         corrections=tuple(Correction(**row) for row in corrections),
-        newest_at=newest_charge(ledger),
+        newest_at=None if reaches is None else reaches.newest,
     )
-
-
-def newest_charge(ledger: Answers) -> datetime | None:
-    """Give the instant of the newest request: "data to"; None of an empty ledger. Raises `LedgerError`."""
-    rows = ledger.query("newest_charge")
-    return cast("datetime", rows[0]["newest_at"]) if rows else None

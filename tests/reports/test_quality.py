@@ -14,7 +14,7 @@ import otel_llmcost
 from otel_llmcost.ledger import Ledger
 from otel_llmcost.model import PICO, Unpriced
 from otel_llmcost.reports import Period, spend
-from otel_llmcost.reports.quality import newest_charge, quality
+from otel_llmcost.reports.quality import quality
 from otel_llmcost.verify.duplicates import COPY, CORRECTION, RESPONSE
 from tests.ledger.samples import START_NS, UNPRICED, USAGE, a_request, adjust, adjusted, priced, store
 
@@ -114,19 +114,16 @@ def test_every_reason_that_is_written_has_words(empty: Ledger) -> None:
     assert [reason for reason, meaning in meanings.items() if not meaning] == ["of_later"]
 
 
-def test_newest_charge(empty: Ledger) -> None:
+def test_an_empty_ledger_has_nothing_to_tell(empty: Ledger) -> None:
     """
-    Data goes to the newest request, whatever the period; an empty ledger has none, and nothing else to tell.
+    Without a charge there is nothing to doubt; data goes to the newest request, whatever the period.
     """
     nothing = quality(empty, period=AUTUMN)
     store(empty, [a_request(1), a_request(2, start_unix_ns=START_NS - 10**15)])
 
-    assert newest_charge(empty) == datetime(2026, 11, 18, 11, 6, 40, 123456, UTC)
-    assert quality(empty, period=Period(date(2026, 1, 1), date(2026, 2, 1))).newest_at == newest_charge(empty)
-    assert (nothing.newest_at, nothing.by_reason(), nothing.corrections, nothing.unattributed.rows) == (
-        None,
-        (),
-        (),
-        (),
-    )
-    assert (nothing.corrected_usd, nothing.tokens_at_risk, nothing.usage_gaps.rows) == (Decimal(0), 0, ())
+    elsewhere = quality(empty, period=Period(date(2026, 1, 1), date(2026, 2, 1)))
+
+    assert elsewhere.newest_at == datetime(2026, 11, 18, 11, 6, 40, 123456, UTC)
+    assert (nothing.newest_at, nothing.by_reason(), nothing.corrections) == (None, (), ())
+    assert (nothing.corrected_usd, nothing.tokens_at_risk, nothing.double_charges_taken_back) == (Decimal(0), 0, 0)
+    assert nothing.unattributed.rows == nothing.usage_gaps.rows == ()

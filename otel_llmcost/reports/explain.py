@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import groupby
 from operator import itemgetter
+from typing import Final
 
 import orjson
 
@@ -21,8 +22,10 @@ from otel_llmcost.model import COMPONENTS, COUNTS, EXACT, RateContent, Usage
 from otel_llmcost.pricing import Line, arithmetic
 from otel_llmcost.reports.money import sum_usd
 
-__all__ = ["ExplainedRequest", "explain"]
+__all__ = ["COPY", "ExplainedRequest", "explain"]
 
+COPY: Final = "duplicate_copy"
+"""Why a second row of one span is taken back, in `llm_adjustments`."""
 Row = Mapping[str, object]
 
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Final, Literal, Self, TypeAlias, cast
 
 from otel_llmcost.errors import ReportError
@@ -30,6 +30,7 @@ _UNKNOWN: Final = Decimal(-999_999)
 """Sorts charges whose cost is not known behind all others: a cost in the ledger has six digits before its point."""
 _HIGHEST: Final = Decimal(999_999)
 _INSTANT: Final = timedelta(microseconds=1)
+_CURSOR: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6})_(-?\d{1,6}(?:\.\d{1,12})?)_(\d{1,9})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,16 +130,18 @@ class Cursor:
     @classmethod
     def read(cls, text: str) -> Self:
         """Read what `str` wrote. Raises `ReportError`."""
+        found = _CURSOR.fullmatch(text)
         try:
-            at, cost_key, skip = text.split("_")
-            if not re.fullmatch(r"[0-9]{1,9}", skip) or abs(Decimal(cost_key)) > _HIGHEST:
-                raise ValueError(text)
-            return cls(datetime.fromisoformat(at).replace(tzinfo=UTC), Decimal(cost_key), int(skip))
-        except (ValueError, InvalidOperation):
-            raise ReportError(f"{text[:40]!r} is no place in this list: begin at its first page") from None
+            at = datetime.fromisoformat(found[1]).replace(tzinfo=UTC) if found else None
+        except ValueError:
+            at = None
+        if found is None or at is None:
+            raise ReportError(f"{text[:40]!r} is no place in this list: begin at its first page")
+        return cls(at, Decimal(found[2]), int(found[3]))
 
     def __str__(self) -> str:
-        return f"{self.at.replace(tzinfo=None).isoformat(timespec='microseconds')}_{exact_usd(self.cost_key)}_{self.skip}"
+        at = self.at.replace(tzinfo=None).isoformat(timespec="microseconds")
+        return f"{at}_{exact_usd(self.cost_key)}_{self.skip}"
 
 
 def _key(row: RequestRow, sort: Sort) -> tuple[datetime, Decimal]:

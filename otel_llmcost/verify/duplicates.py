@@ -22,6 +22,7 @@ from typing import Final, Literal, TypeAlias, cast
 
 from otel_llmcost.ledger import Answers
 from otel_llmcost.model import EXACT
+from otel_llmcost.reports.explain import COPY
 from otel_llmcost.reports.money import sum_usd
 from otel_llmcost.reports.period import Period
 
@@ -37,7 +38,6 @@ __all__ = [
     "find_shared_responses",
 ]
 
-COPY: Final = "duplicate_copy"
 CORRECTION: Final = "duplicate_correction"
 RESPONSE: Final = "duplicate_response"
 """The reasons under which a repair takes charges back, in `llm_adjustments`."""

@@ -20,7 +20,9 @@ from tests.reports.conftest import DAY_NS
 AUTUMN = {"since": date(2026, 10, 1), "until": date(2026, 12, 1)}
 
 
-def pages(ledger: Ledger, size: int, sort: Sort, where: dict[str, str], facts: Facts) -> Iterator[tuple[RequestRow, ...]]:
+def pages(
+    ledger: Ledger, size: int, sort: Sort, where: dict[str, str], facts: Facts
+) -> Iterator[tuple[RequestRow, ...]]:
     """Read the list page by page, each from where the one before ended, as a URL keeps it."""
     after: Cursor | None = None
     while rows := requests(ledger, **AUTUMN, where=where, limit=size, sort=sort, facts=facts, after=after):
@@ -118,7 +120,9 @@ def test_waste_is_the_reports_waste(ledger: Ledger) -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2026-11-01_1", "2026-11-01_x_1", "2026-11-01_1_-1", "2026-11-01_1e9_1"])
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "2026-11-01_1", "2026-11-01_x_1", "2026-11-01_1_-1", "2026-11-01_1e9_1"]
+)
 def test_what_is_no_place(text: str) -> None:
     """
     A place that nobody wrote is refused, with what to do.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import sys
 import termios
 import time
@@ -57,8 +56,8 @@ class Screen:
 
     @property
     def size(self) -> os.terminal_size:
-        """Columns and lines, as they are now."""
-        return shutil.get_terminal_size()
+        """Columns and lines, as they are now, whatever the environment says."""
+        return os.get_terminal_size(sys.stdout.fileno())
 
     def show(self, lines: Sequence[str], headings: frozenset[int], seconds: float) -> str:
         """

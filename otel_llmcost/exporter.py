@@ -108,25 +108,31 @@ class ClickHouseSpanExporter(SpanExporter):
 
     def write(self, outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
         """
-        Journal what the meter decided: rates first, then rows and adjustments.
+        Journal what the meter decided: rates first, then rows, those of a month in one write, and adjustments.
 
         Returns what the journal refused (full, unusable), for `Meter.undo`; `()` when all of it is in the journal.
         Refusals are counted as `exporter.rows_refused` and logged once.
         """
         if len(outcomes) == 1 and isinstance(request := outcomes[0], Request):  # nearly always
-            return () if self._write_request(request) else (request,)
-        refused: list[Outcome] = [
-            outcome for outcome in outcomes if isinstance(outcome, Request) and not self._write_request(outcome)
-        ]
+            return () if self._write_requests(month_of(request.span.start_unix_ns), request) else (request,)
+        by_month: dict[str, list[Request]] = {}
+        for outcome in outcomes:
+            if isinstance(outcome, Request):
+                by_month.setdefault(month_of(outcome.span.start_unix_ns), []).append(outcome)
+        refused: list[Outcome] = []
+        for month, requests in by_month.items():
+            if not self._write_requests(month, *requests):
+                refused += requests
         moves = [outcome for outcome in outcomes if isinstance(outcome, Adjustment)]
         if moves and not self._write_moves(moves):
             refused += moves
         return tuple(refused)
 
-    def _write_request(self, request: Request) -> bool:
+    def _write_requests(self, month: str, *requests: Request) -> bool:
         try:
-            self._write_rate(request)
-            self._append("llm_requests", month_of(request.span.start_unix_ns), encode_request(request))
+            for request in requests:
+                self._write_rate(request)
+            self._append("llm_requests", month, *map(encode_request, requests))
         except JournalError as error:
             return self._refuse(error)
         return True

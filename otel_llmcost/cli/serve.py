@@ -111,7 +111,7 @@ def serve(
     run(
         settings,
         showing,
-        receive=None if otlp is None else lambda server: _receive(settings, otlp, otlp_tokens, server),
+        receive=None if otlp is None else lambda _server: _receive(settings, otlp, otlp_tokens),
     )
 
 
@@ -194,7 +194,7 @@ def _check(otlp: str, *, is_open: bool) -> None:
         )
 
 
-def _receive(settings: Settings, otlp: str, tokens: Tokens | None, server: Server) -> Receiver:
+def _receive(settings: Settings, otlp: str, tokens: Tokens | None) -> Receiver:
     from otel_llmcost.receiver.listening import Receiver
 
-    return Receiver(settings, Address.parse(otlp, "--otlp"), tokens, server)
+    return Receiver(settings, Address.parse(otlp, "--otlp"), tokens)

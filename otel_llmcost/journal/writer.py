@@ -100,7 +100,7 @@ class Journal:
                     record = b"".join([_record(segment.prefix, row) for row in rows])
                 size = len(record)
                 if size > MAX_ROW_BYTES or self._written + size > self._limit:
-                    self._check_room(size)
+                    self._check_room(size, rows)
                 rows_before = segment.rows
                 try:
                     written = os.write(segment.descriptor, record)
@@ -210,14 +210,14 @@ class Journal:
 
     def _stand_in(self, reason: str, table: str, month: str, rows: tuple[bytes, ...]) -> None:
         """Keep rows in memory while the folder cannot be used."""
-        _check_size(max(map(len, rows)) + frames.ROW_OVERHEAD_BYTES)
+        _check_size(rows)
         if self.standby.reason is None:
             self.standby.begin(reason)
         self.standby.keep(table, month, rows)
 
-    def _check_room(self, size: int) -> None:
-        """Refuse a row that does not fit, unless what was shipped meanwhile has made room for it."""
-        _check_size(size)
+    def _check_room(self, size: int, rows: tuple[bytes, ...]) -> None:
+        """Refuse rows that do not fit, unless what was shipped meanwhile has made room for them."""
+        _check_size(rows)
         if self._is_measure_due():  # maintenance sleeps while nothing is written, so look here, at most this often
             self._look_at_folder()
         if self._written + size <= self._limit:
@@ -323,7 +323,8 @@ def _record(prefix: bytes, row: bytes) -> bytes:
     return _pack_head(len(payload), crc32(payload)) + payload
 
 
-def _check_size(size: int) -> None:
+def _check_size(rows: tuple[bytes, ...]) -> None:
+    size = max(map(len, rows)) + frames.ROW_OVERHEAD_BYTES
     if size > MAX_ROW_BYTES:
         COUNTERS.add("journal.refused")
         raise JournalError(f"a row of {size} bytes is refused: at most {MAX_ROW_BYTES} fit a journal record")

@@ -1,93 +1,106 @@
 """
 Spans that were journaled lately: what is sent again, after a timeout or a crash, is not billed again.
 
-Each is a number of 64 bits, so that a million of them fit 80 MB: two of a million are the same with a chance of one in
-37 million. Limits: kept for 15 to 30 minutes, or until half a million came after it (at 550 requests a second that is less
-than 15 minutes). What a restart reads back: all that waits in the journal, and of the ledger the spans that began within
-the last hour. What is sent again later than that, or to another receiver, is stored twice; `otel-llmcost verify` finds it.
+Each is a mark of 64 bits, so that a million of them fit 80 MB: two of a million are the same with a chance of one in 37
+million. They are kept for 15 to 30 minutes in which the receiver runs, however long it was away between, or until half a
+million came after them (at 550 requests a second that is less than 15 minutes). A restart reads them back from files beside
+the journal (`known_files`) and, for what was killed between the write to the journal and the one behind it to such a file,
+from all that waits in the journal. Limits: should another process have shipped just that before the restart, and it is sent
+again, it is stored twice; so is what is sent again later, or to a receiver on another machine. `otel-llmcost verify` finds it.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
-from hashlib import sha256
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
 import orjson
 
 from otel_llmcost.charging import SpanKey
-from otel_llmcost.errors import LedgerError
 from otel_llmcost.journal import segment_names
 from otel_llmcost.journal.frames import read
-from otel_llmcost.ledger.answers import Answers
+from otel_llmcost.receiver.known_files import MARK_BYTES, KnownFiles
 
-__all__ = ["KnownSpans"]
+__all__ = ["KnownSpans", "mark_of"]
 
 _SECONDS: Final = 900.0
 _MOST: Final = 1_000_000
-_LEDGER_SECONDS: Final = 3600
 _TABLES: Final = ("llm_requests", "llm_adjustments")
 _ROUNDS: Final = 20
 """Looks at a journal that is being shipped: each finds what was renamed or merged during the last one."""
 _logger = logging.getLogger("otel_llmcost")
 
 
-class KnownSpans:
-    """Keys of spans, in two halves: the old one is dropped when the young one is full or 15 minutes old."""
+def mark_of(key: SpanKey) -> bytes:
+    """Give what is remembered of a span. A real hash: some tracers give a root span the later half of its trace's id."""
+    return blake2b((key[0] + key[1]).encode(), digest_size=MARK_BYTES).digest()
 
-    def __init__(self, *, most: int = _MOST) -> None:
+
+class KnownSpans:
+    """
+    Marks of spans, in two halves: the old one is dropped when the young one is full or 15 minutes old.
+
+    Construction reads back what an earlier run has journaled into `journal`. Not thread-safe.
+    """
+
+    def __init__(self, journal: Path, *, most: int = _MOST) -> None:
         self._half = most // 2
-        self._young: set[int] = set()
-        self._old: set[int] = set()
+        self._files = KnownFiles(journal / "known")
+        self._old = self._files.take_over(self._half)
+        self._young: set[bytes] = set()
+        self._unsaved: list[bytes] = []
+        self._is_told = False
         self._began = time.monotonic()
+        self.add(mark for mark in map(mark_of, _in_journal(journal, self._half)) if mark not in self._old)
+        self.save()
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
-    def __contains__(self, key: SpanKey) -> bool:
-        number = _number(key)
-        return number in self._young or number in self._old
+    def __contains__(self, mark: bytes) -> bool:
+        return mark in self._young or mark in self._old
 
-    def add(self, key: SpanKey) -> None:
-        """Remember a span."""
-        self._add(_number(key))
+    def add(self, marks: Iterable[bytes]) -> None:
+        """Remember spans, until `save` in memory only."""
+        if time.monotonic() - self._began >= _SECONDS:
+            self._drop_old()
+        for mark in marks:
+            if len(self._young) >= self._half:
+                self._drop_old()
+            self._young.add(mark)
+            self._unsaved.append(mark)
 
-    def _add(self, number: int) -> None:
-        now = time.monotonic()
-        if now - self._began >= _SECONDS or len(self._young) >= self._half:
-            self._old, self._young, self._began = self._young, set(), now
-        self._young.add(number)
-
-    def read_back(self, journal: Path, ledger: Answers) -> None:
-        """
-        Remember what an earlier run has journaled.
-
-        The journal comes first: what is shipped meanwhile is in the ledger. One that does not answer is no reason to let
-        spans wait: the log says what may be billed twice then.
-        """
-        for key in _in_journal(journal, self._half):
-            self.add(key)
-        try:
-            found = ledger.query("spans_lately", {"seconds": _LEDGER_SECONDS, "limit": self._half})
-        except LedgerError as error:
-            _logger.warning(
-                "the ledger could not be asked which spans it has, so one that is sent again now may be billed again, "
-                "which `otel-llmcost verify` finds: %s",
-                error,
-            )
+    def save(self) -> None:
+        """Write down what was added, so that a kill does not make it forgotten. One that fails is told, and tried again."""
+        if not self._unsaved:
             return
-        for row in found:
-            numbers = row["numbers"]
-            if isinstance(numbers, list | tuple):
-                self._young.update(numbers)
+        try:
+            self._files.append(self._unsaved)
+        except OSError as error:
+            del self._unsaved[: -self._half]
+            if not self._is_told:
+                self._is_told = True
+                _logger.warning(
+                    "%s cannot be written (%s): free space on its disk, and let this user write there. Until then what is "
+                    "sent again after a restart may be billed again, which `otel-llmcost verify` finds",
+                    self._files,
+                    error.strerror,
+                )
+        else:
+            self._unsaved = []
+            self._is_told = False
 
+    def close(self) -> None:
+        """Let whoever starts next take over the files."""
+        self._files.close()
 
-def _number(key: SpanKey) -> int:
-    # A real hash: some tracers give a root span the later half of its trace's id. The query in SQL computes the same.
-    return int.from_bytes(sha256((key[0] + key[1]).encode()).digest()[:8], "little")
+    def _drop_old(self) -> None:
+        self._old, self._young, self._began = self._young, set(), time.monotonic()
+        self._files.drop_old()
 
 
 def _in_journal(directory: Path, most: int) -> Iterator[SpanKey]:
@@ -100,7 +113,7 @@ def _in_journal(directory: Path, most: int) -> Iterator[SpanKey]:
             return
         for name in reversed(new):
             if (data := _bytes_of(directory / str(name))) is None:
-                continue  # renamed or shipped: the next look, or the ledger, has it
+                continue  # renamed or shipped: the next look has it, or the marks have
             done.add(name.batch_id)
             for record in read(data).records:
                 if found < most:

@@ -17,7 +17,6 @@ from otel_llmcost.exporter import ClickHouseSpanExporter
 from otel_llmcost.http.address import Address
 from otel_llmcost.http.tokens import Tokens
 from otel_llmcost.journal import backlog
-from otel_llmcost.ledger.answers import Answers
 from otel_llmcost.pricing import Pricer
 from otel_llmcost.receiver.intake import Intake
 from otel_llmcost.receiver.known import KnownSpans
@@ -38,24 +37,22 @@ class Receiver:
         settings: those of the process that ships; prices, owners and the journal follow them.
         address: where to listen; port 0 for a free one.
         tokens: what senders must show; None for nothing.
-        ledger: asked once, which spans it has of late.
 
     Raises `SettingsError`: the address cannot be had, or a setting is wrong.
     """
 
-    def __init__(self, settings: Settings, address: Address, tokens: Tokens | None, ledger: Answers) -> None:
+    def __init__(self, settings: Settings, address: Address, tokens: Tokens | None) -> None:
         self._socket = address.listen("--otlp")
         try:
             pricer = Pricer.from_settings(settings)
             self._exporter = ClickHouseSpanExporter(settings=replace(settings, ship=False), pricer=pricer)
-            known = KnownSpans()
-            known.read_back(self._exporter.journal_dir, ledger)
+            self._known = KnownSpans(self._exporter.journal_dir)
             pricer.wait(_PRICES_SECONDS)
         except BaseException:
             self._socket.close()
             raise
         self.address = replace(address, port=self._socket.getsockname()[1])
-        self._intake = Intake(self._exporter, known)
+        self._intake = Intake(self._exporter, self._known)
         self._service = Service(self._intake, tokens, self._waiting)
         self._server = uvicorn.Server(
             uvicorn.Config(
@@ -89,6 +86,7 @@ class Receiver:
         self._socket.close()
         self._exporter.force_flush(int(1000 * max(0.1, deadline - time.monotonic())))
         self._exporter.shutdown()
+        self._known.close()
 
     def _waiting(self) -> dict[str, object]:
         found = backlog(self._exporter.journal_dir)

@@ -14,6 +14,7 @@ from typing import Final, Literal
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_llmcost.dialects import GATE_KEYS
@@ -34,6 +35,10 @@ _LENGTH: Final = 2
 """The wire type of what has a length."""
 _NO_ID: Final = bytes(8)
 _NO_ATTRIBUTES: Final[dict[str, object]] = {}
+_RESOURCES_KEPT: Final = 1000
+_MAX_RESOURCE_KEPT: Final = 8192
+_RESOURCES: Final[dict[bytes, Attributes]] = {}
+"""What was read lately, by its encoding: a balancer sends one with each trace."""
 _new_view: Final = maker(SpanView)
 
 
@@ -47,8 +52,9 @@ def read_spans(body: bytes) -> Iterator[Found]:
 
     Raises `ValueError` when it is none, and `TooMany`.
     """
-    with suppress(IndexError):  # it is cut: parsing says so
-        _count_parts(body, 0, len(body), 0, 0)
+    if len(body) > 2 * _MAX_PARTS:  # a part takes two bytes
+        with suppress(IndexError):  # it is cut: parsing says so
+            _count_parts(body, 0, len(body), 0, 0)
     try:
         request = _parse(body)
     except DecodeError as error:
@@ -101,12 +107,24 @@ def _varint(body: bytes, position: int) -> tuple[int, int]:
 
 def _each(request: ExportTraceServiceRequest) -> Iterator[Found]:
     for resource_spans in request.resource_spans:
-        pairs = resource_spans.resource.attributes
-        resource = bounded(_attributes([pair.key for pair in pairs], pairs))
+        resource = _resource(resource_spans.resource)
         for scope_spans in resource_spans.scope_spans:
             scope = scope_spans.scope.name[:_MAX_NAME], scope_spans.scope.version[:_MAX_NAME]
             for span in scope_spans.spans:
                 yield _read(span, resource, scope)
+
+
+def _resource(held: Resource) -> Attributes:
+    """Give a resource: the same object for the same one, in another body too, by which its owner is remembered."""
+    encoded = held.SerializeToString()
+    known = _RESOURCES.get(encoded)
+    if known is None:
+        known = bounded(_attributes(held.attributes))
+        if len(encoded) <= _MAX_RESOURCE_KEPT:
+            if len(_RESOURCES) >= _RESOURCES_KEPT:
+                _RESOURCES.clear()
+            _RESOURCES[encoded] = known
+    return known
 
 
 def _read(span: Span, resource: Attributes, scope: tuple[str, str]) -> Found:
@@ -116,9 +134,8 @@ def _read(span: Span, resource: Attributes, scope: tuple[str, str]) -> Found:
     if not start:
         return f"span {span_id.hex()} has no start_time_unix_nano"
     parent_span_id = parent.hex() if len(parent) == 8 and parent != _NO_ID else None
-    pairs = span.attributes
-    keys = [pair.key for pair in pairs]
-    if GATE_KEYS.isdisjoint(keys):
+    attributes = _attributes(span.attributes)
+    if GATE_KEYS.isdisjoint(attributes):
         return _link(trace_id=trace_id.hex(), span_id=span_id.hex(), parent_span_id=parent_span_id, start_unix_ns=start)
     code, kind = span.status.code, span.kind
     status = _STATUS[code] if 0 <= code < len(_STATUS) else "unset"
@@ -130,7 +147,7 @@ def _read(span: Span, resource: Attributes, scope: tuple[str, str]) -> Found:
         kind=_KINDS[kind] if 0 <= kind < len(_KINDS) else "internal",
         start_unix_ns=start,
         end_unix_ns=span.end_time_unix_nano or start,
-        attributes=_attributes(keys, pairs),
+        attributes=attributes,
         resource=resource,
         scope_name=scope[0],
         scope_version=scope[1],
@@ -165,15 +182,15 @@ def _exception_type(span: Span) -> str | None:
     return None
 
 
-def _attributes(keys: Iterable[str], pairs: Iterable[KeyValue]) -> dict[str, object]:
+def _attributes(pairs: Iterable[KeyValue]) -> dict[str, object]:
+    # In one pass, because each pair is made anew for Python whenever it is looked at: that is most of the time.
     found: dict[str, object] = {}
-    for key, pair in zip(keys, pairs, strict=True):
+    for pair in pairs:
         held = pair.value
-        kind = held.WhichOneof("value")
-        if kind == "string_value":  # nearly all of them, and a third of the time of this loop
-            found[key] = held.string_value
-        elif (value := _value(held, 0)) is not None:
-            found[key] = value
+        # Nearly all are text or a number that is not 0: no need to ask which.
+        value = held.string_value or held.int_value or _value(held, 0)
+        if value is not None:
+            found[pair.key] = value
     return found
 
 

@@ -280,6 +280,17 @@ def test_a_row_too_large(begin: Begin) -> None:
     assert COUNTERS["journal.refused"] == 1
 
 
+def test_rows_that_are_large_together(begin: Begin, drain: Drain) -> None:
+    """
+    Many rows in one call may come to more than 1 MiB: the bound is a row's.
+    """
+    journal = begin()
+    journal.append("llm_requests", "202611", *(b'{"n":%d,"text":"%s"}' % (n, b"x" * 10_000) for n in range(300)))
+    journal.flush()
+
+    assert drain() == list(range(300))
+
+
 class FailingDisk:
     """os.write that fails at its `nth` call: short (half is written) or with an error."""
 

@@ -45,7 +45,7 @@ class Journaling:
 
     def __init__(self, folder: Path, pricer: Pricer, **settings: Any) -> None:
         self.exporter = ClickHouseSpanExporter(settings=Settings(dsn=f"chdb://{folder}", **settings), pricer=pricer)
-        self.known = KnownSpans()
+        self.known = KnownSpans(self.exporter.journal_dir)
         self.intake = Intake(self.exporter, self.known)
 
     def take(self, otlp: dict[str, Any]) -> Taken:
@@ -59,6 +59,13 @@ class Journaling:
     def bill(self) -> Counter[bytes]:
         """Give rows + adjustments."""
         return bill_in(self.exporter.journal_dir)
+
+
+def remove_journaled(intake: Journaling) -> None:
+    """Take the rows out of a journal, as whoever ships them does."""
+    intake.exporter.force_flush()
+    for name in segment_names(intake.exporter.journal_dir):
+        (intake.exporter.journal_dir / str(name)).unlink()
 
 
 def rows_in(directory: Path, table: str) -> list[dict[str, Any]]:
@@ -91,6 +98,7 @@ def journaling(tmp_path: Path, pricer: Pricer) -> Iterator[Callable[..., Journal
     yield make
     for each in made:
         each.exporter.shutdown()
+        each.known.close()
 
 
 @pytest.fixture

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 from collections.abc import Callable
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from otel_llmcost.charging import Ancestry
 from otel_llmcost.counters import COUNTERS
-from otel_llmcost.errors import JournalFull, LedgerUnavailable
+from otel_llmcost.errors import JournalFull
 from otel_llmcost.receiver.intake import Refused
-from otel_llmcost.receiver.known import KnownSpans
 from tests.receiver.conftest import Journaling
 from tests.receiver.otlp import CALL, a_span, batch, joined
 
@@ -173,7 +172,6 @@ def test_a_batch_that_is_sent_again_is_not_billed_again(
     assert COUNTERS["receiver.known"] == 22
 
     again = journaling("ledger-0")
-    again.known.read_back(intake.exporter.journal_dir, Nothing())
     for each in reversed(spans):
         again.take(each)
 
@@ -181,75 +179,73 @@ def test_a_batch_that_is_sent_again_is_not_billed_again(
     assert sum(first.values()) == 21
 
 
-class Nothing:
-    """A ledger without rows."""
+def refusing(intake: Journaling, at: int, patched: pytest.MonkeyPatch) -> None:
+    """Let one write to the journal be refused: this one, counted from 1."""
+    writes = itertools.count(1)
+    append = intake.exporter._journal.append
 
-    def query(self, _name: str, _parameters: object = None) -> list[dict[str, object]]:
-        """Answer nothing."""
-        return []
+    def append_or_refuse(*row: Any) -> None:
+        if next(writes) == at:
+            raise JournalFull("the journal is full")
+        append(*row)
 
-
-class Away:
-    """A ledger that does not answer."""
-
-    def query(self, _name: str, _parameters: object = None) -> list[dict[str, object]]:
-        """Fail."""
-        raise LedgerUnavailable("it is away")
+    patched.setattr(intake.exporter._journal, "append", append_or_refuse)
 
 
-def test_a_ledger_that_is_away_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("together", [False, True])
+def test_a_refused_batch_is_taken_when_it_comes_again(
+    intake: Journaling, monkeypatch: pytest.MonkeyPatch, together: bool
+) -> None:
     """
-    Where the ledger cannot be asked the receiver starts, and the log says what that may cost.
-    """
-    KnownSpans().read_back(tmp_path, Away())
-
-    assert "may be billed again, which `otel-llmcost verify` finds: it is away" in caplog.text
-
-
-def test_what_is_known_is_bounded() -> None:
-    """
-    Half of what is remembered is forgotten at the bound: the oldest, never the newest.
-    """
-    known = KnownSpans(most=100)
-    keys = [(f"{number:032x}", f"{number * 7:016x}") for number in range(1, 1000)]
-    for key in keys:
-        known.add(key)
-
-    assert len(known) <= 100
-    assert all(key in known for key in keys[-50:])
-    assert keys[0] not in known
-
-
-def test_a_refused_batch_is_taken_when_it_comes_again(intake: Journaling, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    Wherever in a batch the journal refuses: sent again, each request is billed once, and what it moved is moved.
+    Wherever in a batch the journal refuses: sent again, each request is billed once, and what it moved is moved; also
+    where one body has all of it, and requests of another month.
     """
     outer = {**CALL, "gen_ai.usage.input_tokens": None, "gen_ai.usage.output_tokens": None}
     agent = {**CALL, "gen_ai.operation.name": "invoke_agent"}
-    for trace, refuses_at in enumerate(range(1, 8), start=1):
+    for trace, refuses_at in enumerate(range(1, 9), start=1):
         requests = [
             batch(a_span(9, trace=trace, attributes=agent, endTimeUnixNano="1793534401000000000"), scope="agents"),
             batch(a_span(1, trace=trace, parent=9, attributes=outer), scope="outer"),
             batch(a_span(2, trace=trace, parent=1), scope="inner"),
+            batch(a_span(7, trace=trace + 1000, startTimeUnixNano="1790000000000000000"), scope="of another month"),
         ]
-        writes = itertools.count(1)
-        append = intake.exporter._journal.append
-
-        def refusing(*row: Any, at: int = refuses_at, writes: Any = writes, append: Any = append) -> None:
-            if next(writes) == at:
-                raise JournalFull("the journal is full")
-            append(*row)
-
         with monkeypatch.context() as patched:
-            patched.setattr(intake.exporter._journal, "append", refusing)
-            for request in requests:
+            refusing(intake, refuses_at, patched)
+            for request in [joined(requests)] if together else requests:
                 try:
                     intake.take(request)
                 except Refused:
                     intake.take(request)
-        assert sum(intake.bill().values()) == trace, refuses_at
+        assert sum(intake.bill().values()) == 2 * trace, refuses_at
 
     assert {row.split(b'"operation":"')[1][:4] for row in intake.bill()} == {b"chat"}
+
+
+def test_what_was_written_of_a_refused_body_is_known(intake: Journaling, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A body is written some hundred rows at a time: what was, when the journal is full, is not written again.
+    """
+    body = batch(*(a_span(number, trace=number) for number in range(1, 1_201)))
+    with monkeypatch.context() as patched:
+        refusing(intake, 3, patched)  # the first is the rate's
+        with pytest.raises(Refused):
+            intake.take(body)
+    assert len(intake.rows()) == 500
+    intake.take(body)
+
+    assert (len(intake.rows()), COUNTERS["receiver.known"]) == (1_200, 500)
+
+
+def test_a_body_leaves_no_cycles(intake: Journaling) -> None:
+    """
+    While a body is metered nobody looks for cycles, so it must make none that would grow the process.
+    """
+    intake.take(batch(a_span(1)))
+    gc.collect()
+    intake.take(batch(*(a_span(number, trace=number, parent=number - 1) for number in range(2, 300))))
+
+    assert gc.isenabled()
+    assert gc.collect() < 100
 
 
 def test_rows_in_memory_are_not_acknowledged(intake: Journaling) -> None:

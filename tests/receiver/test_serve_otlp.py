@@ -87,12 +87,18 @@ def test_what_was_received_is_reported(dsn: str, folder: Path) -> None:
     assert run("verify", "--dsn", dsn).returncode == 0
 
 
-def test_killed_before_the_answer(dsn: str) -> None:
+@pytest.mark.parametrize("unmarked", ["", "1"])
+@pytest.mark.parametrize("days", [0, 2])
+def test_killed_before_the_answer(dsn: str, days: int, unmarked: str) -> None:
     """
-    Killed (kill -9) when the spans are in the journal and before they are acknowledged: sent again, each is billed once.
+    Killed (kill -9) when the spans are in the journal and before they are acknowledged, or even marked as known: sent
+    again, each is billed once, however old it is.
     """
-    body = as_protobuf(batch(*spans(200)))
-    with Serve(dsn, command=DYING) as serve, pytest.raises((ConnectionError, http.client.HTTPException)):
+    body = as_protobuf(batch(*spans(200, at=time.time() - days * 86_400)))
+    with (
+        Serve(dsn, command=DYING, DIES_UNMARKED=unmarked) as serve,
+        pytest.raises((ConnectionError, http.client.HTTPException)),
+    ):
         serve.post(body)
     with Serve(dsn) as serve:
         assert serve.post(body) == 200
@@ -105,11 +111,12 @@ def test_killed_before_the_answer(dsn: str) -> None:
     assert verified.returncode == 0, verified.stdout
 
 
-def test_killed_when_it_was_shipped(dsn: str, folder: Path) -> None:
+@pytest.mark.parametrize("days", [0, 2])
+def test_killed_when_it_was_shipped(dsn: str, folder: Path, days: int) -> None:
     """
-    Killed when the spans are in the ledger and the journal is empty: sent again, each is billed once.
+    Killed when the spans are in the ledger and the journal is empty: sent again, each is billed once, however old it is.
     """
-    body = as_protobuf(batch(*spans(200)))
+    body = as_protobuf(batch(*spans(200, at=time.time() - days * 86_400)))
     with Serve(dsn) as serve:
         assert serve.post(body) == 200
         wait_until_shipped(folder)
@@ -122,6 +129,7 @@ def test_killed_when_it_was_shipped(dsn: str, folder: Path) -> None:
     assert total(dsn)["requests"] == 205
 
 
+@pytest.mark.slow
 def test_killed_again_and_again(dsn: str) -> None:
     """
     Killed at any moment while a sender repeats what was not acknowledged: nothing is lost, and nothing billed twice.
@@ -157,7 +165,7 @@ def test_killed_again_and_again(dsn: str) -> None:
 
 def test_for_a_server(tmp_path: Path) -> None:
     """
-    For a ClickHouse server it journals and ships likewise, and asks the server at its start what it has.
+    For a ClickHouse server it journals and ships likewise, and one that starts again knows what the last one took.
     """
     settings = {"OTEL_LLMCOST_JOURNAL_DIR": str(tmp_path)}
     body = as_protobuf(batch(*spans(30)))

@@ -32,7 +32,6 @@ from otel_llmcost.settings import Settings
 from tests import captures
 from tests.receiver.conftest import rows_in
 from tests.receiver.otlp import a_span, as_json, as_protobuf, batch
-from tests.receiver.test_intake import Nothing
 
 PROTOBUF = {"content-type": "application/x-protobuf"}
 JSON = {"content-type": "application/json"}
@@ -75,7 +74,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Sender]]:
     def begin(tokens: Tokens | None = None) -> Sender:
         folder = tmp_path / f"ledger-{len(started)}"
         address = Address(host="127.0.0.1", port=0)
-        started.append(Receiver(Settings(dsn=f"chdb://{folder}"), address, tokens, Nothing()))
+        started.append(Receiver(Settings(dsn=f"chdb://{folder}"), address, tokens))
         return Sender(started[-1], folder)
 
     yield begin
@@ -396,7 +395,7 @@ def test_an_address_that_is_taken(sender: Sender, tmp_path: Path) -> None:
     A port that another process has is said at once.
     """
     with pytest.raises(SettingsError, match="name a free port"):
-        Receiver(Settings(dsn=f"chdb://{tmp_path}/other"), sender.receiver.address, None, Nothing())
+        Receiver(Settings(dsn=f"chdb://{tmp_path}/other"), sender.receiver.address, None)
 
 
 def test_tokens(tmp_path: Path) -> None:

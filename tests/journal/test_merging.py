@@ -198,6 +198,7 @@ def test_a_crash_at_every_step(tmp_path: Path, done: bool) -> None:
     assert at > 2 * INPUTS + 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("done", [False, True], ids=["before-the-step", "after-the-step"])
 def test_a_crash_at_every_step_and_again_in_the_next_merge(tmp_path: Path, done: bool) -> None:
     """

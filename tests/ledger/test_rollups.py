@@ -64,7 +64,7 @@ class Book:
     numbers: Iterator[int] = field(default_factory=count)
 
 
-@pytest.fixture(scope="module", params=["embedded", "server"])
+@pytest.fixture(scope="module", params=["embedded", pytest.param("server", marks=pytest.mark.slow)])
 def book(request: pytest.FixtureRequest) -> Iterator[Book]:
     """One ledger for all examples, in either engine."""
     dsn = "chdb://memory" if request.param == "embedded" else request.getfixturevalue("server").dsn()

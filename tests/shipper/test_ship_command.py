@@ -211,6 +211,7 @@ def test_an_embedded_ledger(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "1 rows acknowledged in 1 segments\n")
 
 
+@pytest.mark.slow
 def test_killed_and_stopped_shippers(server: ClickHouseDouble, ledger: Ledger, dsn: str, tmp_path: Path) -> None:
     """
     Two shippers, stopped and killed at random while the server loses answers, store every row once. Faults 28, 95, 96.

@@ -255,29 +255,30 @@ def test_marks(ledger: Ledger) -> None:
     assert problems(ledger) == {}
 
 
-INTERRUPTIONS = ((0, True), (1, False), (1, True), (7, True), (26, False), (26, True))
+INTERRUPTIONS = ((0, True), (1, False), (7, True), (26, False))
 """Two inserts of take-backs, six statements for each of four rollups, and one for the mark; dead before it or after."""
 
 
 @pytest.mark.parametrize("ledger", ["embedded"], indirect=True)
-def test_interrupted_everywhere(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("at", "done"), [(1, True), (26, True), *(pytest.param(*each, marks=pytest.mark.slow) for each in INTERRUPTIONS)]
+)
+def test_interrupted_everywhere(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, at: int, done: bool) -> None:
     """
     Fault 94: a repair that dies before or after any of its inserts and statements ends, run again, where one that nothing
     interrupted ends.
     """
     before = ask(ledger, BILL)
-    again = by_month(charges())
-    for at, done in INTERRUPTIONS:
-        for month, requests in again.items():
-            store(ledger, requests[:3], f"again {month} {at} {done}")
-        ledger.mark_for_repair("llm_requests", "202610", f"batch {at} {done}", "found_by_lookup")
-        with monkeypatch.context() as patch:
-            _dying(ledger, patch, at, done=done)
-            with pytest.raises(KeyboardInterrupt):
-                repaired(ledger)
-        repaired(ledger)
+    for month, requests in by_month(charges()).items():
+        store(ledger, requests[:3], f"again {month}")
+    ledger.mark_for_repair("llm_requests", "202610", "some-batch", "found_by_lookup")
+    with monkeypatch.context() as patch:
+        _dying(ledger, patch, at, done=done)
+        with pytest.raises(KeyboardInterrupt):
+            repaired(ledger)
+    repaired(ledger)
 
-        assert (problems(ledger), ask(ledger, BILL)) == ({}, before)
+    assert (problems(ledger), ask(ledger, BILL)) == ({}, before)
 
 
 def _dying(ledger: Ledger, patch: pytest.MonkeyPatch, at: int, *, done: bool) -> None:
@@ -341,6 +342,7 @@ cells = st.tuples(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=8)
 @given(
     added=st.lists(cells, max_size=4),

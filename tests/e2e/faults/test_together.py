@@ -65,6 +65,7 @@ def drain(folder: Path, dsn: str, writers: int) -> Audit:
     return audit(over_http(dsn), {f"{number:016x}": number for number in range(1, writers * ROWS + 1)})
 
 
+@pytest.mark.slow
 def test_many_writers_and_shippers(tmp_path: Path, server: ClickHouseDouble) -> None:
     """
     Faults 47 and 95: fifty writers that die with open segments, three shippers that adopt, merge and send them at the

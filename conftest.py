@@ -23,7 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("patient")
-    config.addinivalue_line("markers", "slow: a proof that takes long, of a promise that a quicker test keeps too; `make test-slow` runs it")
+    config.addinivalue_line("markers", "slow: installs, or takes long beside quicker tests; `make test-slow` runs it")
 
 
 @pytest.fixture(autouse=True)

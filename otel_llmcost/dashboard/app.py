@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final
@@ -22,6 +22,7 @@ from starlette.routing import Route
 
 from otel_llmcost.dashboard.access import Access, Denied
 from otel_llmcost.dashboard.forms import read_form
+from otel_llmcost.dashboard.memory import Memory
 from otel_llmcost.dashboard.page import Asked, Builder, House, Page
 from otel_llmcost.dashboard.pages import PAGES, Place
 from otel_llmcost.dashboard.rendering import STATIC, render, static_file
@@ -67,6 +68,7 @@ class _Site:
         self._house = house
         self._access = access
         self._stored = OwnerHash.from_settings(house.settings)
+        self._memory = Memory()
 
     def endpoint(self, place: Place):  # type: ignore[no-untyped-def]  # Starlette's own protocol
         """Make the endpoint of a page."""
@@ -147,7 +149,7 @@ class _Site:
         try:
             parts = {**request.path_params, **sent}
             asked = Asked(house=self._house, view=self._view(request), now=datetime.now(UTC), parts=parts)
-            page = build(asked)
+            page = build(asked) if sent else self._memory.page(_key(asked), lambda: build(asked))
             if (name := asked.view.words.get("csv")) is not None:
                 return _csv(page, name)
             return _html(_framed(page, asked, began))
@@ -187,6 +189,13 @@ def _framed(page: Page, asked: Asked, began: float) -> str:
         "milliseconds": lambda: round(1000 * (time.perf_counter() - began)),
     }
     return render(page.template, {**frame, **page.context})
+
+
+def _key(asked: Asked) -> Hashable:
+    """Name what a page is made of; a CSV is made of the same."""
+    view = asked.view
+    words = tuple(sorted((name, value) for name, value in view.words.items() if name != "csv"))
+    return view.path, view.period, tuple(sorted(view.where.items())), words
 
 
 def _html(text: str, status: HTTPStatus = HTTPStatus.OK) -> Response:

@@ -26,7 +26,8 @@ __all__ = ["NO_TRENDS", "Trends", "trends_of"]
 _CHANGE: Final = Column("Change", right=True, keep=6)
 _WIDE: Final = 100
 """A narrower terminal has no room for bars beside the figures."""
-_BARS: Final = 30
+_BARS: Final = 31
+"""A month has a bar for each day."""
 _FEWEST_DAYS: Final = 3
 _DRAWN: Final = 100
 _NAMED: Final = 3
@@ -124,12 +125,12 @@ def _bars(ledger: Answers, found: Report, days: list[date], each: int, top: int 
         ledger, (dimension, "day"), since=days[0], until=days[-1] + timedelta(days=1), where=found.where,
         top=min(top or _DRAWN, _DRAWN),
     )  # fmt: skip
-    places = {day.isoformat(): -(-(number + 1) // each) for number, day in enumerate(reversed(days))}
-    count = max(places.values())
+    count = len(days) // each  # a bar of fewer days than the others would look like a rise
+    places = {day.isoformat(): number // each for number, day in enumerate(days[-count * each :])}
     lines: dict[str | None, list[Decimal]] = {}
     for row in asked.rows:
         key, day = row.key
-        for name in (key, None):
+        for name in (key, None) if day in places else ():
             line = lines.setdefault(name, [Decimal(0)] * count)
-            line[-places[day]] = add(line[-places[day]], row.measures.cost_usd)
+            line[places[day]] = add(line[places[day]], row.measures.cost_usd)
     return {key: spark(line) for key, line in lines.items()}

@@ -31,7 +31,10 @@ class Terminal:
         self._side = side  # open, so that it can be looked at when the process has ended
         self.before = termios.tcgetattr(side)
         launch = [sys.executable, "-c", _LAUNCH, *COMMAND, *arguments]
-        self._running = subprocess.Popen(launch, stdin=side, stdout=side, stderr=side, start_new_session=True)
+        environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        self._running = subprocess.Popen(
+            launch, stdin=side, stdout=side, stderr=side, start_new_session=True, env=environment
+        )
         self.process = self._running.pid
 
     def __enter__(self) -> Self:

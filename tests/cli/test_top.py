@@ -131,6 +131,17 @@ def test_a_window_begins_with_a_whole_step(minutes: int) -> None:
         assert MOST_STEPS // 3 <= window.steps <= MOST_STEPS + 1
 
 
+@pytest.mark.parametrize("minute", [1, 29, 30, 31, 601, 1439])
+def test_today_begins_at_midnight(minute: int) -> None:
+    """
+    `--since today` begins at midnight UTC, at any time of the day.
+    """
+    midnight = datetime(2026, 10, 31, tzinfo=UTC)
+    now = midnight + timedelta(minutes=minute, seconds=7)
+
+    assert Window.of(now - midnight, now).since == midnight
+
+
 def test_once_prints_one_picture(busy: str) -> None:
     """
     In a pipe there is one picture: sums, every team, the newest requests, and no sign that a terminal would obey.

@@ -14,7 +14,7 @@ from otel_llmcost.dashboard.charts import Spark
 from otel_llmcost.dashboard.wording import Delta, Money
 from otel_llmcost.reports.money import exact_usd
 
-__all__ = ["Cell", "Column", "Link", "Row", "Table", "to_csv"]
+__all__ = ["Cell", "Column", "Link", "Linked", "Row", "Table", "to_csv"]
 
 Kind: TypeAlias = Literal[
     "name", "text", "id", "status", "instant", "money", "exact", "count", "percent", "bar", "change", "trend"
@@ -32,7 +32,15 @@ class Link:
     series: str = ""
 
 
-Cell: TypeAlias = str | int | Decimal | datetime | Money | Delta | Spark | Link | None
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """A figure or an instant that leads somewhere: it looks, and is written to CSV, as its column says."""
+
+    value: int | datetime | Money
+    href: str
+
+
+Cell: TypeAlias = str | int | Decimal | datetime | Money | Delta | Spark | Link | Linked | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,8 @@ class Table:
     """A sentence beside the title: what a click does, what is left out."""
     empty: str = "Nothing in this period."
     """What to say, and to do, where there are no rows."""
+    has_csv: bool = True
+    """Whether its page can be asked for again: not one that answers a form."""
 
 
 def to_csv(table: Table) -> str:
@@ -98,6 +108,8 @@ def _plain(cell: Cell) -> object:
             return cell.isoformat(timespec="microseconds").replace("+00:00", "Z")
         case Link():
             return _harmless(cell.text)
+        case Linked():
+            return _plain(cell.value)
         case str():
             return _harmless(cell)
         case _:

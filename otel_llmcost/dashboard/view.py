@@ -53,6 +53,7 @@ class View:
             if name in words:
                 raise ReportError(f"the address names {name} twice: a page shows one value of each")
             words[name] = value[:_LONGEST_VALUE]
+        _take_chosen(words)
         asked = {name: stored.of(DIMENSIONS[name], words.pop(name)) for name in FILTERS if name in words}
         if other := [name for name, value in asked.items() if fixed.get(name, value) != value]:
             raise ReportError(f"this server shows {other[0]} {fixed[other[0]]!r} only")
@@ -80,9 +81,11 @@ class View:
         """
         Write the URL of this view with changes; None takes a parameter away.
 
-        Another path keeps the period and the filters, not the other parameters.
+        Another path keeps the period and the filters, not the other parameters. A list that changes begins at its first page.
         """
-        shown = self.words if path is None or path == self.path else self._period_words()
+        shown = dict(self.words) if path is None or path == self.path else self._period_words()
+        if changes.keys() - {"csv"}:
+            shown.pop("after", None)
         parameters: dict[str, str | None] = {**self.open_filters, **shown, **changes}
         if {"since", "until", "month"} & changes.keys():
             parameters |= {word: changes.get(word) for word in _PERIOD_WORDS}
@@ -104,6 +107,16 @@ class View:
 
     def _period_words(self) -> dict[str, str]:
         return {name: self.words[name] for name in _PERIOD_WORDS if name in self.words}
+
+
+def _take_chosen(words: dict[str, str]) -> None:
+    """Make `filter=team&value=search`, which a form with a choice sends, `team=search`. Raises `ReportError`."""
+    name, value = words.pop("filter", ""), words.pop("value", "")
+    if not (name and value):
+        return
+    if name not in FILTERS or name in words:
+        raise ReportError(f"{name[:40]!r} cannot be added as a filter: choose another one")
+    words[name] = value
 
 
 def _period(words: Mapping[str, str]) -> Period:

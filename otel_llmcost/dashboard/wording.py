@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final, Literal
@@ -10,9 +11,22 @@ from otel_llmcost.model import EXACT
 from otel_llmcost.reports import Measures
 from otel_llmcost.reports.money import usd
 
-__all__ = ["UNKNOWN", "Delta", "Money", "count", "delta", "percent", "ratio"]
+__all__ = ["REASONS", "UNKNOWN", "Delta", "Money", "count", "delta", "percent", "ratio"]
 
 UNKNOWN: Final = "unknown"
+REASONS: Final[Mapping[str, str]] = {
+    "unknown_provider": "no rate card has its provider",
+    "unknown_model": "no rate card has its model",
+    "before_launch": "it is older than the first rate of its model",
+    "no_tier_rate": "its service tier has no rate",
+    "wildcard_match": "only a pattern fits its model, which is not enough for a price",
+    "invalid_usage": "its counts contradict each other",
+    "no_usage": "nobody reported its usage",
+    "prices_not_loaded": "it ended before the prices were loaded",
+    "no_tool_rate": "its tool calls have no rate",
+    "no_component_rate": "some of its counts have no rate",
+}
+"""Why the cost of a request is not known, or not wholly, in words."""
 _TENTH: Final = Decimal("0.1")
 _CENT: Final = Decimal("0.01")
 _MUCH: Final = Decimal(10)
@@ -21,12 +35,14 @@ _NARROW_SPACE: Final = "\N{NARROW NO-BREAK SPACE}"
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """US dollars on a page: exact, and either known, a lower bound, or (None) unknown."""
+    """US dollars on a page: exact, and either known, a bound, or (None) unknown."""
 
     usd: Decimal | None
     is_lower_bound: bool = False
     is_unit: bool = False
     """The cost of one of something: with the digits that count. A sum has cents."""
+    is_upper_bound: bool = False
+    """What is left after a cost that is a lower bound."""
 
     @classmethod
     def of(cls, measures: Measures) -> Money:
@@ -42,7 +58,8 @@ class Money:
         if self.usd is None:
             return UNKNOWN
         text = usd(self.usd) if self.is_unit or abs(self.usd) < _CENT else _cents(self.usd)
-        return f"≥{_NARROW_SPACE}{text}" if self.is_lower_bound else text
+        sign = "≥" if self.is_lower_bound else "≤" if self.is_upper_bound else ""
+        return f"{sign}{_NARROW_SPACE}{text}" if sign else text
 
 
 def _cents(amount: Decimal) -> str:

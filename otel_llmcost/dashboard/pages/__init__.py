@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import otel_llmcost.dashboard.pages.overview as overview
+import otel_llmcost.dashboard.pages.request as request
+import otel_llmcost.dashboard.pages.requests as requests
 import otel_llmcost.dashboard.pages.waste as waste
 from otel_llmcost.dashboard.page import Builder
 
@@ -28,5 +30,7 @@ class Place:
 
 PAGES: Final = (
     Place(path="/", build=overview.build, title="Overview"),
+    Place(path="/requests", build=requests.build, title="Requests"),
+    Place(path="/requests/{id:path}", build=request.build),
     Place(path="/waste", build=waste.build, title="Retries & waste"),
 )

@@ -15,7 +15,7 @@ from otel_llmcost.reports import Period, spend
 from otel_llmcost.reports.money import add, sum_usd
 from otel_llmcost.reports.spend import OTHER
 
-__all__ = ["Timeline", "buckets_of", "timeline"]
+__all__ = ["COLOURS", "Timeline", "buckets_of", "timeline"]
 
 COLOURS: Final = 7
 """As many as there are colours."""

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any, Final, Literal, cast
 
 from otel_llmcost.ledger import Answers
-from otel_llmcost.model import EXACT
+from otel_llmcost.model import EXACT, NONE
 from otel_llmcost.reports.daily import Daily
 from otel_llmcost.reports.dimensions import column_of, filter_parameters
 from otel_llmcost.reports.money import ratio, sum_usd
@@ -92,6 +92,11 @@ class MarginReport:
     def total(self) -> ActionCost:
         """All actions together, those without a value included: see `valued` for the margin."""
         return _sum(row.whole for row in self.rows)
+
+    @property
+    def named(self) -> ActionCost:
+        """All that belongs to an action, together."""
+        return _sum(row.whole for row in self.rows if row.key != NONE)
 
     @property
     def valued(self) -> ActionCost:

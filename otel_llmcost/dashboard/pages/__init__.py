@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+import otel_llmcost.dashboard.pages.cache as cache
+import otel_llmcost.dashboard.pages.margin as margin
 import otel_llmcost.dashboard.pages.overview as overview
+import otel_llmcost.dashboard.pages.quality as quality
 import otel_llmcost.dashboard.pages.request as request
 import otel_llmcost.dashboard.pages.requests as requests
 import otel_llmcost.dashboard.pages.waste as waste
@@ -32,5 +35,8 @@ PAGES: Final = (
     Place(path="/", build=overview.build, title="Overview"),
     Place(path="/requests", build=requests.build, title="Requests"),
     Place(path="/requests/{id:path}", build=request.build),
+    Place(path="/margin", build=margin.build, title="Margin"),
     Place(path="/waste", build=waste.build, title="Retries & waste"),
+    Place(path="/cache", build=cache.build, title="Cache"),
+    Place(path="/quality", build=quality.build, title="Data quality", needs_all=True),
 )

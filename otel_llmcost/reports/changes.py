@@ -34,7 +34,8 @@ CAUSES: Final[Mapping[str, tuple[str, str]]] = {
     "ended": ("ended", "ended"),
 }
 """Every kind of cause, in words: where it raises spend, and where it lowers it."""
-_COLUMNS: Final = ("team", "feature", "provider", "model", "attempt_kind", "price_status", "hour")
+_COLUMNS: Final = ("team", "feature", "model", "attempt_kind", "price_status")
+_PRICED_BY: Final = ("provider", "hour")
 _MENTIONED: Final = 3
 _SMALL: Final = 20
 """A cause this many times smaller than the largest is not mentioned in a sentence."""
@@ -122,7 +123,8 @@ def what_changed(
     windows, filters = Windows.of(period, now), where or {}
     rates = ListPrices(chains(ledger, since=windows.before.since, until=period.until))
     bound = {
-        "source": source_for([*_COLUMNS, *map(column_of, filters)]).table,
+        "source": source_for([*_COLUMNS, *(_PRICED_BY if rates.hours else ()), *map(column_of, filters)]).table,
+        **dict(zip(_PRICED_BY, _PRICED_BY if rates.hours else ("model", "day"), strict=True)),
         "changed": [f"{each:%Y-%m-%d %H:%M:%S}" for each in rates.hours],
         **windows.parameters,
         **filter_parameters(filters),

@@ -14,20 +14,19 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import orjson
 
 from otel_llmcost.ledger import Answers
 from otel_llmcost.model import EXACT
 from otel_llmcost.pricing.content import exact_text, unit_prices
+from otel_llmcost.reports.dimensions import column_of, filter_parameters, source_for
 from otel_llmcost.reports.period import Period
-from otel_llmcost.reports.spend import Measures, spend
 
 __all__ = ["KnownRate", "PriceChange", "RateChange", "RateInUse", "chains", "rate_changes", "rates_in_use"]
 
-_ROLLED_UP: Final = ("input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens")
-"""The counts that rollups have."""
+_TOKENS: Final = ("input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens")
 _HUNDREDTH: Final = Decimal("0.01")
 _EVER: Final = datetime.min.replace(tzinfo=UTC)
 Model = tuple[str, str]
@@ -110,6 +109,18 @@ class RateInUse:
     model_cost_usd: Decimal
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Usage:
+    """What a model was used for, in the counts that rollups have."""
+
+    requests: int = 0
+    cost_usd: Decimal = Decimal(0)
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
+    output_tokens: int = 0
+
+
 def chains(ledger: Answers, *, since: date | None = None, until: date | None = None) -> list[list[KnownRate]]:
     """
     Give the rates of one provider, model and context each, in the order in which they came into force; all of them, or
@@ -130,21 +141,21 @@ def rate_changes(ledger: Answers, *, period: Period, where: Mapping[str, str] | 
     With `where`, filters as of `spend`: only of models with such charges in the period. Raises `ReportError`, `LedgerError`.
     """
     changed = chains(ledger, since=period.since, until=period.until)
-    used = _usage(ledger, period, where) if changed else {}
+    used = _usage(ledger, period, where or {}) if changed else {}
     found = [
         change
         for chain in changed
         for before, after in pairwise(chain)
         if period.since <= after.began.date() < period.until
         and ((chain[0].provider, chain[0].model) in used or not where)
-        and (change := _change(before, after, used.get((after.provider, after.model), Measures()))) is not None
+        and (change := _change(before, after, used.get((after.provider, after.model), _Usage()))) is not None
     ]
     return tuple(sorted(found, key=lambda each: (-each.at.timestamp(), each.rate.rate_id)))
 
 
 def rates_in_use(ledger: Answers, *, period: Period) -> tuple[RateInUse, ...]:
     """List the rates in force in a period, of the models with requests in it, most costly model first. Raises `LedgerError`."""
-    used = _usage(ledger, period, None)
+    used = _usage(ledger, period, {})
     found = [
         RateInUse(
             rate=rate,
@@ -179,12 +190,14 @@ def _instant(text: str) -> datetime | None:
     return datetime.fromisoformat(text).astimezone(UTC) if text else None
 
 
-def _usage(ledger: Answers, period: Period, where: Mapping[str, str] | None) -> dict[Model, Measures]:
-    report = spend(ledger, ["provider", "model"], since=period.since, until=period.until, where=where)
-    return {(row.key[0], row.key[1]): row.measures for row in report.rows}
+def _usage(ledger: Answers, period: Period, where: Mapping[str, str]) -> dict[Model, _Usage]:
+    source = source_for(["day", "provider", "model", *map(column_of, where)]).table
+    bound = {"source": source, "since": period.since, "until": period.until, **filter_parameters(where)}
+    rows = cast("list[dict[str, Any]]", ledger.query("spend_of_models", bound))
+    return {(row.pop("provider"), row.pop("model")): _Usage(**row) for row in rows}
 
 
-def _change(before: KnownRate, after: KnownRate, used: Measures) -> RateChange | None:
+def _change(before: KnownRate, after: KnownRate, used: _Usage) -> RateChange | None:
     prices = tuple(_price_changes(before, after))
     if not prices:
         return None
@@ -208,9 +221,9 @@ def _price_changes(before: KnownRate, after: KnownRate) -> Iterator[PriceChange]
                 )
 
 
-def _headline(before: KnownRate, after: KnownRate, prices: Iterable[PriceChange], used: Measures) -> Decimal | None:
+def _headline(before: KnownRate, after: KnownRate, prices: Iterable[PriceChange], used: _Usage) -> Decimal | None:
     old, new = before.prices(), after.prices()
-    counts = [count for count in _ROLLED_UP if count in old and count in new]
+    counts = [count for count in _TOKENS if count in old and count in new]
     costs = [sum((table[count] * int(getattr(used, count)) for count in counts), Fraction(0)) for table in (old, new)]
     if costs[0] > 0 and costs[0] != costs[1]:
         return _percent(costs[0], costs[1])

@@ -240,3 +240,20 @@ def test_filter_without_a_rollup(ledger: Ledger) -> None:
     assert what_changed(ledger, period=WEEK, now=OVER, where={"customer": "acme", "team": "price"}).causes == (
         changed(ledger, "price").causes
     )
+
+
+def test_no_rate_changed(ledger: Ledger) -> None:
+    """
+    Where no rate changed, what a customer's spend changed by has the same causes but for prices, from its own rollup.
+    """
+    quiet = Period(date(2026, 11, 12), date(2026, 11, 14))
+    found = what_changed(ledger, period=quiet, now=OVER, where={"customer": "acme"})
+
+    assert (
+        found.cost_usd == compare(ledger, "team", period=quiet, now=OVER, where={"customer": "acme"}).total.cost_usd > 0
+    )
+    assert sum_usd(cause.usd for cause in found.causes) == found.delta_usd
+    assert (
+        found.causes
+        == what_changed(ledger, period=quiet, now=OVER, where={"customer": "acme", "service": "api"}).causes
+    )

@@ -76,6 +76,19 @@ def test_top_by_day_keeps_days(ledger: Ledger) -> None:
     assert len({row.key[1] for row in report.rows} - {"(unattributed)", "(other)"}) == 2
 
 
+@pytest.mark.parametrize("beside", ["day", "team", "service"])
+def test_top_customers_beside_anything(ledger: Ledger, beside: str) -> None:
+    """
+    Customers, which may be very many, are folded beside another dimension as they are alone.
+    """
+    alone = {row.key[0]: row.measures for row in autumn(ledger, ["customer"], top=2).rows}
+    found: dict[str, Measures] = {}
+    for row in autumn(ledger, ["customer", beside], top=2).rows:
+        found[row.key[0]] = found.get(row.key[0], Measures()) + row.measures
+
+    assert found == alone
+
+
 def test_filter(ledger: Ledger) -> None:
     """
     A filter keeps exactly the charges with that value, from whichever table answers.

@@ -1,5 +1,6 @@
 -- Spend in two windows, as in spend_compared, by what its change is explained by: team, feature and model; first attempts
 -- apart from retries and fallbacks; and the time between two changes of a rate, of which `changed` has the hours.
+-- Without any, a source needs no `provider` and no `hour`: another column of it stands in.
 SELECT
     w.team AS team, w.feature AS feature, w.provider AS provider, w.model AS model,
     w.is_before AS is_before, w.is_initial AS is_initial, w.segment AS segment,
@@ -14,9 +15,9 @@ SELECT
 FROM
 (
     SELECT s.day < {since:Date} AS is_before,
-            s.team AS team, s.feature AS feature, s.provider AS provider, s.model AS model,
+            s.team AS team, s.feature AS feature, {provider:Identifier} AS provider, s.model AS model,
             s.attempt_kind = 'initial' AS is_initial, s.price_status IN ('priced', 'partial') AS has_cost,
-            arrayCount(changed -> changed <= s.hour, {changed:Array(DateTime('UTC'))}) AS segment,
+            arrayCount(changed -> changed <= {hour:Identifier}, {changed:Array(DateTime('UTC'))}) AS segment,
             s.requests AS requests, s.unpriced_requests AS unpriced_requests, s.failed_without_usage AS failed_without_usage,
             s.input_tokens AS input_tokens, s.cached_input_tokens AS cached_input_tokens,
             s.cache_write_tokens AS cache_write_tokens, s.output_tokens AS output_tokens, s.cost_usd AS cost_usd,

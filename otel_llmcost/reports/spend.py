@@ -98,13 +98,12 @@ def spend(
     until: date,
     where: Mapping[str, str] | None = None,
     top: int | None = None,
-    top_beside: int | None = None,
 ) -> Report:
     """
     Sum what was spent in [since, until), UTC days, by one or two of `DIMENSIONS`.
 
     `where` keeps the charges with these exact values; `top` keeps that many values of the first dimension that is not
-    a time, those that cost most, and folds the rest into `(other)`; `top_beside` does so with a second one. Raises `ReportError` for what does not exist, and `LedgerError`.
+    a time, those that cost most, and folds the rest into `(other)`. Raises `ReportError` for what does not exist, and `LedgerError`.
     """
     period = Period(since, until)
     filters = where or {}
@@ -118,7 +117,6 @@ def spend(
         "beside": beside,
         "pair": beside != folded,
         "top": top or 0,
-        "top_beside": top_beside or 0,
         "since": since,
         "until": until,
         **filter_parameters(filters),
@@ -154,7 +152,7 @@ def _columns(by: Sequence[str]) -> tuple[str, ...]:
 
 def key_value(row: Mapping[str, object], place: str, column: str) -> str:
     """Read a value of a dimension from a row: 2026-10-01 as the month 2026-10, an hour without its seconds, and the rest as `(other)`."""
-    if row["is_rest" if place == "folded" else "is_beside_rest"]:
+    if place == "folded" and row["is_rest"]:
         return OTHER
     value = str(row[place])
     if column in ("month", "hour"):

@@ -14,7 +14,7 @@ from otel_llmcost.dashboard.charts import Spark
 from otel_llmcost.dashboard.wording import Delta, Money
 from otel_llmcost.reports.money import exact_usd
 
-__all__ = ["Cell", "Column", "Link", "Linked", "Row", "Table", "to_csv"]
+__all__ = ["Cell", "Column", "Kind", "Link", "Linked", "Row", "Table", "to_csv"]
 
 Kind: TypeAlias = Literal[
     "name", "text", "id", "status", "instant", "money", "exact", "count", "percent", "bar", "change", "trend"
@@ -91,7 +91,7 @@ def to_csv(table: Table) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     places = [place for place, column in enumerate(table.columns) if column.kind not in _ONLY_SEEN]
-    writer.writerow([table.columns[place].name for place in places])
+    writer.writerow([_harmless(table.columns[place].name) for place in places])
     writer.writerows([[_plain(row[place]) for place in places] for row in table.rows])
     return text.getvalue()
 

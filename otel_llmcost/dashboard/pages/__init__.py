@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import otel_llmcost.dashboard.pages.cache as cache
+import otel_llmcost.dashboard.pages.explore as explore
 import otel_llmcost.dashboard.pages.margin as margin
 import otel_llmcost.dashboard.pages.overview as overview
 import otel_llmcost.dashboard.pages.quality as quality
@@ -33,6 +34,7 @@ class Place:
 
 PAGES: Final = (
     Place(path="/", build=overview.build, title="Overview"),
+    Place(path="/explore", build=explore.build, title="Explore"),
     Place(path="/requests", build=requests.build, title="Requests"),
     Place(path="/requests/{id:path}", build=request.build),
     Place(path="/margin", build=margin.build, title="Margin"),

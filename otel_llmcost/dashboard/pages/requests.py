@@ -14,7 +14,6 @@ from otel_llmcost.dashboard.wording import REASONS, Money
 from otel_llmcost.errors import ReportError
 from otel_llmcost.model import NONE
 from otel_llmcost.reports import RequestRow, requests
-from otel_llmcost.reports.dimensions import MAX_FILTERS
 from otel_llmcost.reports.requests import SORTS, Cursor, Facts, Sort, total
 
 __all__ = ["build", "request_link"]
@@ -50,7 +49,7 @@ def build(asked: Asked) -> Page:
         "facts": tuple(_chips(view)),
         "sorts": [(name, view.link(sort=name), name == sort) for name in SORTS],
         "sort_names": _SORT_NAMES,
-        "choices": [name for name in FILTERS if name not in view.where] if len(view.where) < MAX_FILTERS else [],
+        "choices": FILTERS,
         "first": view.link(after=None) if after else "",
         "older": older,
     }
@@ -116,7 +115,7 @@ def _table(view: View, rows: Sequence[RequestRow], sort: Sort, after: Cursor | N
         title=f"{_SORT_NAMES[sort]}{place}",
         columns=columns,
         rows=cells,
-        note="a time opens the arithmetic of its request",
+        note="a time opens its arithmetic · the CSV has these rows, `otel-llmcost requests --format csv` all",
         empty="No request matches: take a filter away, or look at a longer period.",
     )
 

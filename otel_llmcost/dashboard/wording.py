@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from otel_llmcost.model import EXACT
 from otel_llmcost.reports import Measures
-from otel_llmcost.reports.money import usd
+from otel_llmcost.reports.money import ratio, usd
 
 __all__ = ["REASONS", "UNKNOWN", "Delta", "Money", "count", "delta", "percent", "ratio"]
 
@@ -54,6 +54,12 @@ class Money:
             return cls(None)
         return cls(measures.cost_usd, measures.is_lower_bound)
 
+    @classmethod
+    def per_request(cls, measures: Measures) -> Money:
+        """Give the cost of a request whose cost is known, at least in part."""
+        known = measures.requests - measures.unpriced_requests - measures.failed_without_usage
+        return cls(ratio(measures.cost_usd, known), measures.partial_requests > 0, is_unit=True)
+
     def __str__(self) -> str:
         if self.usd is None:
             return UNKNOWN
@@ -69,11 +75,6 @@ def _cents(amount: Decimal) -> str:
 def count(number: int) -> str:
     """Write a count with thousands apart."""
     return f"{number:,}"
-
-
-def ratio(part: Decimal | int, whole: Decimal | int) -> Decimal | None:
-    """Give part of whole; None of nothing."""
-    return EXACT.divide(Decimal(part), Decimal(whole)) if whole else None
 
 
 def percent(share: Decimal | None) -> str:

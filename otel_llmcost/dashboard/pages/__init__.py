@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import otel_llmcost.dashboard.pages.cache as cache
+import otel_llmcost.dashboard.pages.customers as customers
 import otel_llmcost.dashboard.pages.explore as explore
 import otel_llmcost.dashboard.pages.margin as margin
 import otel_llmcost.dashboard.pages.overview as overview
@@ -37,6 +38,7 @@ PAGES: Final = (
     Place(path="/explore", build=explore.build, title="Explore"),
     Place(path="/requests", build=requests.build, title="Requests"),
     Place(path="/requests/{id:path}", build=request.build),
+    Place(path="/customers", build=customers.build, title="Customers"),
     Place(path="/margin", build=margin.build, title="Margin"),
     Place(path="/waste", build=waste.build, title="Retries & waste"),
     Place(path="/cache", build=cache.build, title="Cache"),

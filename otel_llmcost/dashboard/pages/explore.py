@@ -133,13 +133,12 @@ def _single(view: View, found: Report, by: str) -> Table:
     )
 
     def row(first: Cell, sums: Measures, href: str) -> Row:
-        known = sums.requests - sums.unpriced_requests - sums.failed_without_usage
         return (
             first,
             Linked(Money.of(sums), href),
             ratio(sums.cost_usd, found.total.cost_usd),
             Linked(sums.requests, href),
-            Money(ratio(sums.cost_usd, known), sums.partial_requests > 0, is_unit=True),
+            Money.per_request(sums),
             sums.input_tokens,
             sums.cached_input_tokens,
             sums.cache_write_tokens,

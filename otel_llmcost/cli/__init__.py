@@ -49,6 +49,7 @@ SECTIONS: Final = {
 }
 COMMANDS: Final = {name: text for section in SECTIONS.values() for name, text in section.items()}
 _INTERRUPTED: Final = 130
+_ERROR: Final = "Error: "
 
 
 class _Commands(click.Group):
@@ -80,10 +81,21 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except LLMCostError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(_fitted(str(error))) from error
+        except click.UsageError as error:
+            if type(error) is not click.UsageError:  # the other kinds put words of their own around theirs
+                raise
+            raise click.UsageError(_fitted(error.message), error.ctx) from error
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             ctx.exit(_INTERRUPTED)
+
+
+def _fitted(message: str) -> str:
+    """Wrap what stands behind `Error: ` to the terminal that it goes to."""
+    from otel_llmcost.cli._output import wrapped
+
+    return wrapped(message, first=_ERROR, err=True).removeprefix(_ERROR)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -121,7 +121,7 @@ def where_of(where: tuple[str, ...], settings: Settings) -> dict[str, str]:
     pairs = [text.partition("=") for text in where]
     if wrong := [name for name, equals, _ in pairs if not (name and equals)]:
         raise ReportError(f"--where {wrong[0]!r} is not DIMENSION=VALUE, as in --where team=search")
-    columns = [DIMENSIONS.get(name, name) for name, _, _ in pairs]
+    columns = [column_of(name) for name, _, _ in pairs]
     if twice := [name for (name, _, _), column in zip(pairs, columns, strict=True) if columns.count(column) > 1]:
         raise ReportError(f"--where {twice[-1]}=… is given twice: a charge has one value; ask once for each")
     stored = OwnerHash.from_settings(settings)

@@ -27,6 +27,7 @@ __all__ = [
     "print_table",
     "print_text",
     "terminal_width",
+    "wrapped",
 ]
 
 FORMATS: Final = ("table", "json", "csv", "markdown")
@@ -73,14 +74,14 @@ def fit_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: i
 
 def print_text(text: str, *, err: bool = False) -> None:
     """Print a paragraph, wrapped to the terminal that it goes to: nothing is cut."""
-    click.echo(_wrapped(text, terminal_width(err=err)), err=err)
+    click.echo(wrapped(text, err=err), err=err)
 
 
 def print_facts(facts: Sequence[tuple[str, str]]) -> None:
     """Print names and what is said about each, wrapped to the terminal: nothing is cut."""
     indent = max((len(name) for name, _ in facts), default=0) + len(_GAP)
     for name, text in facts:
-        click.echo(_wrapped(text, terminal_width(), name.ljust(indent), " " * indent))
+        click.echo(wrapped(text, first=name.ljust(indent), other=" " * indent))
 
 
 def print_markdown(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, notes: Sequence[str] = ()) -> None:
@@ -115,11 +116,11 @@ def terminal_width(*, err: bool = False) -> int | None:
     return shutil.get_terminal_size().columns if stream.isatty() else None
 
 
-def _wrapped(text: str, width: int | None, first: str = "", other: str = "") -> str:
+def wrapped(text: str, *, first: str = "", other: str = "", err: bool = False) -> str:
     """Wrap between words alone: an id or an address stays whole, so that it can be copied."""
     lines = textwrap.wrap(
         printable(text),
-        width or _ENDLESS,
+        terminal_width(err=err) or _ENDLESS,
         initial_indent=first,
         subsequent_indent=other,
         break_long_words=False,

@@ -20,6 +20,8 @@ from otel_llmcost.cli._text import cut
 
 __all__ = ["Screen"]
 
+_UNTOLD: Final = os.terminal_size((80, 24))
+"""The size of a terminal that does not tell its own."""
 _ENTER: Final = "\x1b[?1049h\x1b[?25l"
 _LEAVE: Final = "\x1b[?25h\x1b[?1049l"
 _HOME: Final = "\x1b[H"
@@ -57,7 +59,8 @@ class Screen:
     @property
     def size(self) -> os.terminal_size:
         """Columns and lines, as they are now, whatever the environment says."""
-        return os.get_terminal_size(sys.stdout.fileno())
+        size = os.get_terminal_size(sys.stdout.fileno())
+        return size if size.columns and size.lines else _UNTOLD
 
     def show(self, lines: Sequence[str], headings: frozenset[int], seconds: float) -> str:
         """

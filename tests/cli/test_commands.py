@@ -78,13 +78,16 @@ def test_what_was_meant_is_suggested(company: str, typed: tuple[str, ...], meant
     assert re.search(rf"Did you mean {meant}\?", result.stderr), result.stderr
 
 
-def test_no_ledger_is_made_for_a_wrong_dimension(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "command", [("report", "--by", "tem"), ("requests", "--where", "tem=search"), ("top", "--by", "tem")]
+)
+def test_no_ledger_is_made_for_a_wrong_dimension(command: tuple[str, ...], tmp_path: Path) -> None:
     """
     A dimension that does not exist is refused before a ledger is opened, or made.
     """
-    result = CliRunner().invoke(cli, ["report", "--by", "tem", "--dsn", f"chdb://{tmp_path / 'ledger'}"])
+    result = CliRunner().invoke(cli, [*command, "--dsn", f"chdb://{tmp_path / 'ledger'}"])
 
-    assert result.exit_code == 2
+    assert (result.exit_code, "Did you mean 'team'?" in result.stderr) == (2, True)
     assert not (tmp_path / "ledger").exists()
 
 
@@ -150,6 +153,20 @@ def test_a_terminal_of_any_width_is_enough(company: str, columns: int, command: 
         assert "\x1b" not in terminal.text
         wide = [re.split("  +", line.strip())[-1] for line in terminal.text.splitlines() if len(line) > columns]
         assert not [text for text in wide if " " in text]
+
+
+def test_an_error_fits_the_terminal() -> None:
+    """
+    An error is wrapped between words to the terminal that it is told on.
+    """
+    with Terminal("report", "--by", "team", "--dsn", "postgres://here", columns=50) as terminal:
+        code = terminal.ended()
+
+        lines = terminal.text.splitlines()
+        assert (code, lines[0][:6]) == (1, "Error:")
+        assert len(lines) > 1
+        assert max(map(len, lines)) <= 50
+        assert "".join(lines).count("Error:") == 1
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -1,5 +1,6 @@
-// Tooltips over charts, and a quick filter over tables. Every page works without it.
+// Tooltips over charts, a quick filter over tables, and the name of this page in sight. Every page works without it.
 "use strict";
+document.querySelector(".top [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 const tip = document.createElement("div");
 tip.className = "tip";
 tip.hidden = true;

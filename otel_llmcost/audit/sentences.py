@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from itertools import groupby
 from typing import Final
 
 from otel_llmcost.audit.result import Audit, AuditedRequest
 
-__all__ = ["facts", "usd", "why"]
+__all__ = ["REASONS", "TERMINAL", "Hints", "facts", "usd", "why"]
 
 
 def usd(amount: Decimal, *, at_least: bool = False) -> str:
@@ -19,19 +20,31 @@ def usd(amount: Decimal, *, at_least: bool = False) -> str:
     return f"{'≥ ' if at_least else ''}${whole}{'.' + rest.ljust(2, '0') if rest else ''}"
 
 
-def facts(found: Audit) -> Iterator[tuple[str, str]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hints:
+    """How a reader says what a response leaves out, and where problems are listed: on a terminal, unless said otherwise."""
+
+    time: str = "--at (default: now)"
+    model: str = "--model"
+    problems: str = "on standard error"
+
+
+TERMINAL: Final = Hints()
+
+
+def facts(found: Audit, hints: Hints = TERMINAL) -> Iterator[tuple[str, str]]:
     """Give (what, sentence): the total first, then what is not in it, and why."""
     totals = found.totals
     cost = "not known" if totals.cost_usd is None else usd(totals.cost_usd, at_least=totals.is_lower_bound)
     counted = [f"{count} {_WORDS[status]}" for status, count in totals.by_cost_status.items() if count]
     yield "Total", f"{cost} for {_many(totals.requests, 'request')}" + (f": {', '.join(counted)}" if counted else "")
     for what, key in (("Not priced", "unpriced"), ("Provider says", "provider_reported"), ("At least", "partial")):
-        yield from _each_reason(what, [each for each in found.requests if each.cost_status == key])
+        yield from _each_reason(what, [each for each in found.requests if each.cost_status == key], hints)
     yield from _gaps(found.requests)
     yield from _stamps(found.requests)
     if found.duplicates:
         reasons = sorted(each.reason for each in found.duplicates)
-        parts = ", ".join(f"{len(list(same))} {_REASONS.get(reason, reason)}" for reason, same in groupby(reasons))
+        parts = ", ".join(f"{len(list(same))} {REASONS.get(reason, reason)}" for reason, same in groupby(reasons))
         yield "Not charged again", f"{_many(totals.duplicates, 'span')}: {parts}"
     if found.agents_without_requests:
         spans = _many(found.agents_without_requests, "span")
@@ -42,38 +55,41 @@ def facts(found: Audit) -> Iterator[tuple[str, str]]:
     if found.without_time:
         yield (
             "No time",
-            f"{_many(found.without_time, 'response')} carried none, and was priced as of --at (default: now)",
+            f"{_many(found.without_time, 'response')} carried none, and was priced as of {hints.time}",
         )
     if not found.requests:
         yield "Read", f"{_many(totals.spans, 'span')}, no request to a model among them"
     if found.problems:
-        yield "Not read", f"{_many(totals.problems, 'place')}, listed on standard error"
+        yield "Not read", f"{_many(totals.problems, 'place')}, listed {hints.problems}"
 
 
 _WORDS: Final = {
     "priced": "priced", "partial": "priced in part", "unpriced": "not priced",
     "provider_reported": "priced by the provider only", "failed_no_usage": "failed without usage",
 }  # fmt: skip
-_REASONS: Final = {
+REASONS: Final = {
     "response_id": "with the same response id", "ancestry": "around another span of it",
     "totals": "with equal totals at the same time", "aggregate": "summing up others", "free": "never billed",
     "same_span": "given twice", "recorded": "recorded at the source", "gateway": "charged by a gateway",
 }  # fmt: skip
 
 
-def _each_reason(what: str, requests: Sequence[AuditedRequest]) -> Iterator[tuple[str, str]]:
-    for reason, same in groupby(sorted(requests, key=lambda each: (why(each), each.number)), key=why):
+def _each_reason(what: str, requests: Sequence[AuditedRequest], hints: Hints) -> Iterator[tuple[str, str]]:
+    def reason_of(each: AuditedRequest) -> str:
+        return why(each, hints)
+
+    for reason, same in groupby(sorted(requests, key=lambda each: (reason_of(each), each.number)), key=reason_of):
         yield what, f"{_numbers(same)}: {reason}"
 
 
-def why(each: AuditedRequest) -> str:
+def why(each: AuditedRequest, hints: Hints = TERMINAL) -> str:
     """Say why a cost is not known, or not wholly."""
     row, missing = each.row, each.row["missing_rates"]
     said = str(row["detail"] or _DETAILS.get(str(row["reason"]), ""))
     if isinstance(missing, list | tuple) and missing:
         said = f"No rate for {', '.join(missing)}."
     elif not row["model"] and each.cost_status != "failed_no_usage":
-        said = "The model is not named; for responses, --model names it."
+        said = f"The model is not named; for responses, {hints.model} names it."
     reported = f"The provider says {usd(Decimal(str(row['provider_cost_usd'])))}." if row["provider_cost_usd"] else ""
     return " ".join(filter(None, (f"{row['reason']}.", said, reported)))
 

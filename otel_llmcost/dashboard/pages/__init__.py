@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+import otel_llmcost.dashboard.pages.audit as audit
 import otel_llmcost.dashboard.pages.cache as cache
 import otel_llmcost.dashboard.pages.customers as customers
 import otel_llmcost.dashboard.pages.explore as explore
@@ -43,4 +44,5 @@ PAGES: Final = (
     Place(path="/waste", build=waste.build, title="Retries & waste"),
     Place(path="/cache", build=cache.build, title="Cache"),
     Place(path="/quality", build=quality.build, title="Data quality", needs_all=True),
+    Place(path="/audit", build=audit.build, title="Audit", methods=("GET", "POST"), form_bytes=audit.FORM_BYTES),
 )

@@ -1,4 +1,4 @@
-// Tooltips over charts, a quick filter over tables, and the name of this page in sight. Every page works without it.
+// Tooltips over charts, a quick filter over tables, files into the field of the audit, and the name of this page in sight. Every page works without it.
 "use strict";
 document.querySelector(".top [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 const tip = document.createElement("div");
@@ -35,4 +35,12 @@ for (const table of document.querySelectorAll(".card table")) {
   });
   const head = table.closest(".card").querySelector(".card-head");
   head.insertBefore(field, head.querySelector(".csv"));
+}
+for (const area of document.querySelectorAll(".paste textarea")) {
+  const file = document.createElement("input");
+  file.type = "file";
+  const label = document.createElement("label");
+  label.append("Or a file, read into the field above", file);
+  file.addEventListener("change", async () => { if (file.files[0]) area.value = await file.files[0].text(); });
+  area.closest("label").after(label);
 }

@@ -16,7 +16,7 @@ from typing import Self, cast
 from otel_llmcost.errors import ReportError
 from otel_llmcost.ledger import Answers
 from otel_llmcost.reports.dimensions import TIMES, column_of, filter_parameters, source_for
-from otel_llmcost.reports.period import Period
+from otel_llmcost.reports.period import FIRST_DAY, Period
 from otel_llmcost.reports.spend import OTHER, Measures, key_value, measures_of
 
 __all__ = ["ActiveCustomers", "ComparedRow", "Comparison", "Windows", "active_customers", "compare"]
@@ -35,8 +35,8 @@ class Windows:
 
     @classmethod
     def of(cls, period: Period, now: datetime) -> Self:
-        """Find what a period is compared with at the aware instant `now`. Raises `ReportError` before 1970."""
-        before = Period(_start_before(period), period.since)
+        """Find what a period is compared with at the aware instant `now`; nothing is before 1970."""
+        before = Period(max(_start_before(period), FIRST_DAY), max(period.since, FIRST_DAY + timedelta(days=1)))
         start, end = _midnight(period.since), _midnight(period.until)
         elapsed_until = min(max(now.astimezone(UTC).replace(microsecond=0), start), end)
         before_until = _midnight(before.since) + (elapsed_until - start)

@@ -177,6 +177,18 @@ def test_period_to_come_is_zero(ledger: Ledger) -> None:
     assert found.elapsed_until == midnight(date(2026, 12, 1))
 
 
+def test_ends_of_time(ledger: Ledger) -> None:
+    """
+    All time is compared with nothing, because nothing was before it; and the last days of the calendar are days too.
+    """
+    all_time = compare(ledger, "team", period=Period(date(1970, 1, 1), LAST), now=NOW)
+    most = compare(ledger, "team", period=Period(date(1999, 1, 1), LAST), now=NOW)
+    last = compare(ledger, "team", period=Period(date(2149, 1, 1), date(2149, 6, 6)), now=NOW)
+
+    assert all_time.total == most.total != Measures()
+    assert (all_time.total_before, most.total_before, last.total, last.total_before) == (Measures(),) * 4
+
+
 def test_what_exists_only_before_is_a_row(ledger: Ledger) -> None:
     """
     A value without charges now still has its row, last but `(other)`, and folding moves its past there.

@@ -20,8 +20,8 @@ FROM
         SELECT s.customer_id AS customer_id, true AS is_before, s.requests AS requests
         FROM spend_by_instant AS s
         WHERE s.customer_id != '(unattributed)'
-          AND s.timestamp >= {before_day:Date} AND s.timestamp < {before_until:DateTime('UTC')}
-            AND toStartOfHour(s.timestamp) BETWEEN {before_day:Date} AND {before_until:DateTime('UTC')}  -- what tables are sorted by
+          AND s.timestamp >= {before_day:Date} AND s.timestamp < {before_until:DateTime64(0, 'UTC')}
+            AND toStartOfHour(s.timestamp) BETWEEN {before_day:Date} AND {before_until:DateTime64(0, 'UTC')}  -- what tables are sorted by
           AND ({value_1:Nullable(String)} IS NULL OR {column_1:Identifier} = {value_1:Nullable(String)})
           AND ({value_2:Nullable(String)} IS NULL OR {column_2:Identifier} = {value_2:Nullable(String)})
           AND ({value_3:Nullable(String)} IS NULL OR {column_3:Identifier} = {value_3:Nullable(String)})

@@ -40,8 +40,8 @@ FROM
             s.cache_write_tokens AS cache_write_tokens, s.output_tokens AS output_tokens, s.cost_usd AS cost_usd,
             s.cache_savings_usd AS cache_savings_usd
     FROM spend_by_instant AS s
-    WHERE s.timestamp >= {before_day:Date} AND s.timestamp < {before_until:DateTime('UTC')}
-      AND toStartOfHour(s.timestamp) BETWEEN {before_day:Date} AND {before_until:DateTime('UTC')}  -- what tables are sorted by
+    WHERE s.timestamp >= {before_day:Date} AND s.timestamp < {before_until:DateTime64(0, 'UTC')}
+      AND toStartOfHour(s.timestamp) BETWEEN {before_day:Date} AND {before_until:DateTime64(0, 'UTC')}  -- what tables are sorted by
       AND ({value_1:Nullable(String)} IS NULL OR {column_1:Identifier} = {value_1:Nullable(String)})
       AND ({value_2:Nullable(String)} IS NULL OR {column_2:Identifier} = {value_2:Nullable(String)})
       AND ({value_3:Nullable(String)} IS NULL OR {column_3:Identifier} = {value_3:Nullable(String)})

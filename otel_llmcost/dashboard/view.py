@@ -84,6 +84,7 @@ class View:
         Another path keeps the period and the filters, not the other parameters. A list that changes begins at its first page.
         """
         shown = dict(self.words) if path is None or path == self.path else self._period_words()
+        shown.pop("csv", None)
         if changes.keys() - {"csv"}:
             shown.pop("after", None)
         parameters: dict[str, str | None] = {**self.open_filters, **shown, **changes}
@@ -101,9 +102,9 @@ class View:
         return {"since": day.isoformat(), "until": (day + timedelta(days=1)).isoformat()}
 
     def hidden(self, *without: str) -> list[tuple[str, str]]:
-        """Give what a form must carry so that it changes nothing else."""
+        """Give what a form must carry so that it changes nothing else; its answer begins at a first page."""
         shown = {**self.open_filters, **self.words}
-        return [(name, value) for name, value in shown.items() if name not in without]
+        return [(name, value) for name, value in shown.items() if name not in (*without, "csv", "after")]
 
     def _period_words(self) -> dict[str, str]:
         return {name: self.words[name] for name in _PERIOD_WORDS if name in self.words}

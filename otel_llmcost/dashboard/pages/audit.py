@@ -54,7 +54,6 @@ class Worked:
 
     title: str
     table: str
-    rate: str
     why: str
 
 
@@ -105,13 +104,14 @@ def _worked(each: AuditedRequest) -> tuple[Worked, Table | None]:
     names = " ".join(_short(row[name]) for name in ("provider", "model", "operation") if row[name])
     title, name = f"#{each.number} {names}", f"request-{each.number}"
     if not isinstance(price, Priced) or each.cost_usd is None:
-        return Worked(title, "", "", why(each, _HINTS)), None
-    lines = arithmetic(price.rate.content, each.request.call.usage or Usage())
-    table = arithmetic_table(lines, _money(each), name=name, title=title, has_csv=False)
+        return Worked(title, "", why(each, _HINTS)), None
     since = f"since {price.rate.effective_from}" if price.rate.effective_from else "since launch"
     source = str(price.rate.content.get("source") or "")
-    parts = (price.rate.rate_id, f"{price.rate.source} {price.rate.version}", since, source)
-    return Worked(title, name, ", ".join(filter(None, parts)), ""), table
+    rate = ", ".join(filter(None, (f"{price.rate.source} {price.rate.version}", since, source)))
+    lines = arithmetic(price.rate.content, each.request.call.usage or Usage())
+    return Worked(title, name, ""), arithmetic_table(
+        lines, _money(each), name=name, title=title, note=rate, has_csv=False
+    )
 
 
 def _tables(found: Audit) -> Iterator[Table]:

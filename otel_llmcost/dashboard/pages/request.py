@@ -205,7 +205,7 @@ def _adjustments(found: ExplainedRequest) -> Table:
         Column("Rate", "rate_id", "id", keep=3),
     )
     rows = tuple(_correction(row) for row in found.adjustments)
-    total = ("In the end", None, Money(found.final_cost_usd, found.is_lower_bound), *((None,) * 5))
+    total = (None, "in the end", Money(found.final_cost_usd, found.is_lower_bound), *((None,) * 5))
     return Table(name="adjustments", title="Corrected since", columns=columns, rows=rows, total=total)
 
 

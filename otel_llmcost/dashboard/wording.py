@@ -25,6 +25,8 @@ REASONS: Final[Mapping[str, str]] = {
     "prices_not_loaded": "it ended before the prices were loaded",
     "no_tool_rate": "its tool calls have no rate",
     "no_component_rate": "some of its counts have no rate",
+    "output_unknown": "its stream was abandoned, and nobody knows what was billed for its output",
+    "input_unknown": "its answer is known, and nobody reported its input",
 }
 """Why the cost of a request is not known, or not wholly, in words."""
 _TENTH: Final = Decimal("0.1")

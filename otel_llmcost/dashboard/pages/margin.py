@@ -145,14 +145,15 @@ def _table(view: View, found: MarginReport) -> Table:
 def _figures(row: Daily[ActionCost], total: ActionCost) -> Row:
     whole, cost = row.whole, _cost(row.whole)
     each = None if cost.usd is None else whole.unit_cost_usd
-    one: Row = (Money(each, whole.is_lower_bound, is_unit=True), _UNITS[whole.unit])
+    has_unit = whole.requests > 0 and row.key != NONE
+    one: Row = (Money(each, whole.is_lower_bound, is_unit=True), _UNITS[whole.unit]) if has_unit else (None, "")
     units = (day.unit_cost_usd for _, day in row.days if day.unit == whole.unit and _cost(day).usd is not None)
     return (
         cost,
         ratio(whole.cost_usd, total.cost_usd),
         whole.requests,
         whole.actions,
-        *(one if row.key != NONE else (None, "")),
+        *one,
         Spark(tuple(unit for unit in units if unit is not None)),
     )
 

@@ -26,6 +26,7 @@ from otel_llmcost.reports.unattributed import Unattributed, UnattributedRow
 __all__ = ["build"]
 
 _MINUTE: Final = 60
+_NOT_SAID: Final = "no reason was stored"
 _FINDINGS: Final = 6
 """So many are seen at once, the rest on a click."""
 
@@ -63,12 +64,12 @@ def build(asked: Asked) -> Page:
 
 
 def _tiles(view: View, found: Quality, waiting: Backlog) -> Iterator[Tile]:
-    without = sum(each.requests for each in found.by_reason() if each.price_status == "unpriced")
+    without = sum(each.requests for each in found.by_reason() if each.price_status != "partial")
     partial = sum(each.requests for each in found.by_reason() if each.price_status == "partial")
     yield Tile(
         title="Cost not known",
         figure=count(without),
-        href=view.link("/requests", price_status="unpriced"),
+        href="#reasons",
         note=f"requests, beside {count(found.failed_without_usage)} that failed without usage",
     )
     yield Tile(
@@ -134,7 +135,7 @@ def _reasons_table(view: View, found: Quality) -> Table:
         rows=[
             (
                 Link(
-                    REASONS.get(each.reason, each.reason or each.price_status.replace("_", " ")),
+                    REASONS.get(each.reason, each.reason or _NOT_SAID),
                     _reason_link(view, each),
                 ),
                 each.reason,

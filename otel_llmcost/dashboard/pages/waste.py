@@ -21,8 +21,9 @@ from otel_llmcost.reports.waste import FailureRow, WasteMeasures, failures, wast
 
 __all__ = ["build"]
 
-CHOICES: Final = ("team", "feature", "model", "customer", "provider", "environment", "service")
-_NEXT: Final = {"team": "feature", "feature": "model", "customer": "model", "provider": "model", "environment": "team"}
+CHOICES: Final = ("team", "feature", "model", "provider", "environment")
+"""What the small rollup knows, with how requests ended."""
+_NEXT: Final = {"team": "feature", "feature": "model", "provider": "model", "environment": "team"}
 """What a click on a value breaks it down by; without an entry it opens the requests."""
 _ROWS: Final = 25
 _KINDS: Final = {

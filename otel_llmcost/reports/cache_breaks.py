@@ -164,7 +164,7 @@ def _first_hour(hours: _Hours, start: datetime) -> datetime:
 
 
 def _within(hours: _Hours, since: datetime, until: datetime) -> _Input:
-    return summed(_Input, map(itemgetter(1), _between(hours, since, until)))
+    return summed(_Input, [each for _, each in _between(hours, since, until)])
 
 
 def _between(hours: _Hours, since: datetime, until: datetime) -> _Hours:

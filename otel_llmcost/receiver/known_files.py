@@ -13,7 +13,7 @@ import errno
 import logging
 import os
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
@@ -27,6 +27,8 @@ __all__ = ["MARK_BYTES", "KnownFiles"]
 
 MARK_BYTES: Final = 8
 _FIRST: Final = frame(b"otel-llmcost known spans, version 1\n")
+_ROUNDS: Final = 5
+"""Looks at a folder in which another receiver starts: what it has put together is there before the parts are gone."""
 _logger = logging.getLogger("otel_llmcost")
 
 
@@ -101,16 +103,27 @@ class KnownFiles:
         found: set[bytes] = set()
         with ExitStack() as held:
             dead: list[Path] = []
-            for path in self._newest_first():
-                with suppress(FileNotFoundError):  # dropped, or taken over, while we looked
-                    if (file := _locked(path)) is not None:
-                        held.callback(file.let_go)
-                        dead.append(path)
-                    marks = _read(path, is_dead=file is not None)
-                    found.update(marks[-max(0, most - len(found)) :] if len(found) < most else ())
+            for _ in range(_ROUNDS):
+                found.clear()
+                if self._look(found, most, dead, held):
+                    break
             if dead:
                 self._put_together(found, dead)
         return found
+
+    def _look(self, found: set[bytes], most: int, dead: list[Path], held: ExitStack) -> bool:
+        """Read all files, and hold those that nobody else does; False if one was gone before it was read."""
+        for path in self._newest_first():
+            try:
+                if (file := _locked(path)) is not None:
+                    held.callback(file.let_go)
+                    dead.append(path)
+                marks = _read(path, is_dead=file is not None)
+            except FileNotFoundError:
+                return False
+            if len(found) < most:
+                found.update(marks[len(found) - most :])
+        return True
 
     def _newest_first(self) -> list[Path]:
         dated: list[tuple[int, Path]] = []
@@ -124,10 +137,11 @@ class KnownFiles:
             _tell(self._folder, f"cannot be listed ({error.strerror})")
         return [path for _, path in sorted(dated, reverse=True)]
 
-    def _put_together(self, marks: Iterable[bytes], dead: Iterable[Path]) -> None:
+    def _put_together(self, marks: Collection[bytes], dead: Iterable[Path]) -> None:
         try:
             self._old = _File(self._folder)
-            write_all(self._old.held.descriptor, frame(b"".join(marks)))
+            if marks:
+                write_all(self._old.held.descriptor, frame(b"".join(marks)))
         except OSError:  # the dead ones are left to the next to start; whoever writes the next marks says what is wrong
             self.drop_old()
             return

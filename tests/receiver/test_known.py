@@ -103,7 +103,9 @@ def test_a_file_that_was_cut(tmp_path: Path, caplog: pytest.LogCaptureFixture, c
 
     assert [mark in known for mark in MARKS[:201]] == [True] * kept + [False] * (200 - kept) + [True]
     assert ("was cut or damaged" in caplog.text) is (kept < 200)
+    caplog.clear()
     assert len(known_in(tmp_path)) == kept + 1
+    assert caplog.text == ""
 
 
 def test_a_file_that_is_damaged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -216,3 +218,26 @@ def test_rows_in_memory_are_not_written_down(journaling: Callable[..., Journalin
 
     intake.known.close()
     assert len(known_in(intake.exporter.journal_dir)) == 2
+
+
+def test_two_that_start_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    What another one has just put together, while this one looked at its parts, is found.
+    """
+    written(tmp_path, MARKS[:10])
+    read = known_files._read
+    others: list[KnownSpans] = []
+
+    def read_when_it_is_gone(path: Path, *, is_dead: bool) -> list[bytes]:
+        if not others:
+            path.unlink()
+            others.append(KnownSpans(tmp_path))
+            others[0].add(MARKS[:10])
+            others[0].save()
+        return read(path, is_dead=is_dead)
+
+    monkeypatch.setattr(known_files, "_read", read_when_it_is_gone)
+    known = known_in(tmp_path)
+    others[0].close()
+
+    assert len(known) == 10

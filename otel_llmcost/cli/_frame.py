@@ -27,8 +27,8 @@ class Frame:
     headings: frozenset[int]
 
 
-def draw(found: Lately, newest: Sequence[RequestRow], *, place: str, foot: str, width: int) -> Frame:
-    """Draw what was found in so many columns; `foot` is the last line."""
+def draw(found: Lately, newest: Sequence[RequestRow], *, place: str, width: int) -> Frame:
+    """Draw what was found in so many columns."""
     window = found.window
     until = f"{window.now:%H:%M:%S}" if window.now.date() == window.since.date() else f"{window.now:%Y-%m-%d %H:%M:%S}"
     title = f"LLM cost by {found.by}, {window.since:%Y-%m-%d %H:%M} to {until} UTC, {place}"
@@ -44,7 +44,7 @@ def draw(found: Lately, newest: Sequence[RequestRow], *, place: str, foot: str, 
         lines.append("")
         headings.add(len(lines))
         lines += fit_table(_NEWEST, [_request(row) for row in newest], width)[0]
-    return Frame(tuple(map(printable, [*lines, "", foot] if foot else lines)), frozenset(headings))
+    return Frame(tuple(map(printable, lines)), frozenset(headings))
 
 
 def spend_cost(measures: Measures) -> str:

@@ -10,13 +10,14 @@ import os
 import select
 import sys
 import termios
+import textwrap
 import time
 import tty
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final, Self
 
-from otel_llmcost.cli._text import cut
+from otel_llmcost.cli._text import cut, printable
 
 __all__ = ["Screen"]
 
@@ -62,14 +63,17 @@ class Screen:
         size = os.get_terminal_size(sys.stdout.fileno())
         return size if size.columns and size.lines else _UNTOLD
 
-    def show(self, lines: Sequence[str], headings: frozenset[int], seconds: float) -> str:
+    def show(self, lines: Sequence[str], headings: frozenset[int], foot: str, seconds: float) -> str:
         """
-        Show as many of these lines as there is room for, those with a number in `headings` in bold, in place of what was
-        there; wait so long for a key, and give it in lower case, or "".
+        Show as many of these lines as there is room for, those with a number in `headings` in bold, and `foot` whole under
+        them, in place of what was there; wait so long for a key, and give it in lower case, or "".
         """
         self._take()
         width, height = self.size
-        shown = [self._line(cut(line, width), number in headings) for number, line in enumerate(lines[:height])]
+        below = textwrap.wrap(printable(foot), width)[: height // 2]
+        above = [self._line(cut(line, width), number in headings) for number, line in enumerate(lines)]
+        room = max(1, height - len(below))
+        shown = [*above[: room - 1], _WHOLE_LINE, *(_WHOLE_LINE + line for line in below)][:height]
         _write(_HOME + "\n".join(shown) + ("\n" + _REST_OF_SCREEN if len(shown) < height else ""))
         if self._keys is None:
             time.sleep(seconds)

@@ -56,14 +56,14 @@ class _Question:
     length: str
     where: dict[str, str]
 
-    def ask(self, ledger: Answers, *, rows: int, newest: int, foot: str, width: int) -> Frame:
+    def ask(self, ledger: Answers, *, rows: int, newest: int, width: int) -> Frame:
         """Ask it once, and draw the answer."""
         now = datetime.now(UTC)
         window = Window.of(_length(self.length, now), now)
         found = lately(ledger, self.by, window=window, where=self.where, top=rows)
         days = window.since.date(), now.date() + timedelta(days=1)
         lines = requests(ledger, since=days[0], until=days[1], where=self.where, limit=newest) if newest else ()
-        return draw(found, lines, place=str(self.place), foot=foot, width=width)
+        return draw(found, lines, place=str(self.place), width=width)
 
 
 def _dimension(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
@@ -133,7 +133,7 @@ def top(by: str, since: str, where: tuple[str, ...], every: float, once: bool, n
         )
     if once or not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
         with open_ledger(settings) as ledger:
-            frame = question.ask(ledger, rows=_ROWS, newest=_NEWEST, foot="", width=terminal_width() or _PIPED_WIDTH)
+            frame = question.ask(ledger, rows=_ROWS, newest=_NEWEST, width=terminal_width() or _PIPED_WIDTH)
         click.echo("\n".join(frame.lines))
     else:
         _watch(question, every=every, bold=not (no_color or os.environ.get("NO_COLOR")))
@@ -149,25 +149,26 @@ def _watch(question: _Question, *, every: float, bold: bool) -> None:
     with _Heard() as heard, Screen(bold=bold) as screen:
         while True:
             try:
-                with closing(_frames(question, screen, f"Every {every:g} s; q ends it.", heard)) as frames:
+                with closing(_frames(question, screen)) as frames:
                     for frame in frames:
-                        if screen.show(frame.lines, frame.headings, every) == _QUIT:
+                        foot = f"Every {every:g} s; q ends it.{heard.last}"
+                        if screen.show(frame.lines, frame.headings, foot, every) == _QUIT:
                             return
             except LedgerError as error:
                 if frame is None:
                     raise
-                lines = [*frame.lines[:-1], f"As it was; asked again every {every:g} s; q ends it. {error}"]
-                if screen.show(lines, frame.headings, every) == _QUIT:
+                foot = f"As it was; asked again every {every:g} s; q ends it. {error}"
+                if screen.show(frame.lines, frame.headings, foot, every) == _QUIT:
                     return
 
 
-def _frames(question: _Question, screen: Screen, foot: str, heard: _Heard) -> Generator[Frame]:
+def _frames(question: _Question, screen: Screen) -> Generator[Frame]:
     with _watched(question) as ledger:
         while True:
             width, height = screen.size
             newest = _NEWEST if height > _AROUND + _FEWEST_ROWS + _NEWEST else 0
             rows = max(_FEWEST_ROWS, height - _AROUND - (newest + 2 if newest else 0))
-            yield question.ask(ledger, rows=rows, newest=newest, foot=f"{foot}{heard.last}", width=width)
+            yield question.ask(ledger, rows=rows, newest=newest, width=width)
 
 
 def _end(number: int, _frame: object) -> NoReturn:
@@ -195,9 +196,7 @@ def _watched(question: _Question) -> Iterator[Answers]:
     finally:
         stop.put(0)
         running.join()
-        if (
-            not server.close()
-        ):  # an engine at work cannot be left but by the end of the process; the journal has what it was at
+        if not server.close():  # an engine at work cannot be left but by the end of the process, which loses nothing
             atexit.register(os._exit, 0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -212,7 +213,8 @@ def test_a_picture_fits_its_terminal(busy: str, columns: int, lines: int) -> Non
         assert terminal.is_as_before()
         assert max(map(len, terminal.frame)) <= columns
         assert len(terminal.frame) <= lines
-        assert any(line.startswith("Total") and "$" in line for line in terminal.frame)
+        assert terminal.frame[1].startswith("Cost ≥ $")
+        assert terminal.frame[-1] == "Every 0.2 s; q ends it."
 
 
 def test_ctrl_c_ends_it(busy: str) -> None:
@@ -285,3 +287,4 @@ def test_a_ledger_that_goes_away_is_asked_again(embedded: str) -> None:
 
         assert terminal.ended() == 0
     assert any(line.startswith("Total") for line in told)
+    assert re.search(r"process \d+, which serves .* went away .*: ask again$", " ".join(told))

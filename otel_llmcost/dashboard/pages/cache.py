@@ -126,8 +126,8 @@ def _breaks_table(view: View, breaks: Sequence[CacheBreak]) -> Table:
         Column("Until", "until", keep=3),
         Column("Share before", "hit_share_before", "percent", keep=4),
         Column("Share since", "hit_share_since", "percent", keep=4),
-        Column("Lost a day, about", "lost_usd_per_day", "money"),
-        Column("Lost in all, about", "lost_usd", "money", keep=4),
+        Column("Lost a day", "lost_usd_per_day", "money"),
+        Column("Lost in all", "lost_usd", "money", keep=4),
     )
     return Table(
         name="breaks",

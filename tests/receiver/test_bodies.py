@@ -10,7 +10,7 @@ import pytest
 from otel_llmcost.model import SpanView
 from otel_llmcost.receiver.bodies import JSON, PROTOBUF, Malformed, expand, read_body
 from tests.receiver.conftest import Journaling
-from tests.receiver.otlp import CALL, a_span, as_json, as_protobuf, batch
+from tests.receiver.otlp import CALL, a_span, as_json, as_protobuf, batch, joined
 
 PLACE = b"<the place>"
 OTLP = batch(
@@ -122,3 +122,15 @@ def test_gzip_of_many_members() -> None:
         expand(many)
 
     assert time.process_time() - began < 0.5
+
+
+def test_a_resource_is_read_once() -> None:
+    """
+    The same resource in another part or body is the same object, by which its owner is remembered; another is not.
+    """
+    web, shop = (batch(a_span(1), resource={"service.name": name, "host.id": 7}) for name in ("web", "shop"))
+    first, second, third = views(as_protobuf(joined([web, shop, web])), PROTOBUF)
+    (again,) = views(as_protobuf(web), PROTOBUF)
+
+    assert first.resource is third.resource is again.resource
+    assert (first.resource, second.resource) == tuple({"service.name": name, "host.id": 7} for name in ("web", "shop"))

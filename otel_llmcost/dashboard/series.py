@@ -11,11 +11,11 @@ from typing import Final, Literal, TypeAlias
 from otel_llmcost.dashboard.charts import Bars, Mark, Series, Spark
 from otel_llmcost.dashboard.page import Asked
 from otel_llmcost.model import NONE, UNATTRIBUTED
-from otel_llmcost.reports import Period, spend
+from otel_llmcost.reports import Period, Report, spend
 from otel_llmcost.reports.money import add, sum_usd
 from otel_llmcost.reports.spend import OTHER
 
-__all__ = ["COLOURS", "Timeline", "buckets_of", "timeline"]
+__all__ = ["COLOURS", "Timeline", "buckets_of", "timeline", "timeline_of"]
 
 COLOURS: Final = 7
 """As many as there are colours."""
@@ -94,6 +94,12 @@ def timeline(asked: Asked, dimension: str, *, top: int = COLOURS, measure: Usd =
         where=view.where,
         top=top,
     )
+    return timeline_of(asked, found, measure=measure)
+
+
+def timeline_of(asked: Asked, found: Report, *, measure: Usd = "cost_usd") -> Timeline:
+    """Make the lines of a report by a dimension and the time of the view."""
+    view = asked.view
     buckets = tuple(buckets_of(view.period, view.bucket))
     places = {bucket: place for place, bucket in enumerate(buckets)}
     values: dict[str, list[Decimal]] = {}

@@ -104,7 +104,7 @@ def test_a_name_goes_deeper(browser: TestClient) -> None:
     """
     page = html.unescape(browser.get(f"/explore?{PERIOD}&by=team&measure=requests").text)
 
-    assert f'href="/explore?{PERIOD}&measure=requests&by=feature&team=growth"' in page
+    assert f'href="/explore?{PERIOD}&by=feature&measure=requests&team=growth"' in page
 
 
 @pytest.mark.parametrize("words", ["by=colour", "beside=hour", "measure=joy", "top=7", "by=hour&since=30d"])

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 
 from otel_llmcost.dashboard.empty import empty_page
 from otel_llmcost.dashboard.page import Asked, Page
-from otel_llmcost.dashboard.series import Usd, timeline
+from otel_llmcost.dashboard.series import Usd, timeline, timeline_of
 from otel_llmcost.dashboard.tables import Cell, Column, Kind, Link, Linked, Row, Table
 from otel_llmcost.dashboard.view import FILTERS, View
 from otel_llmcost.dashboard.wording import Money, count, ratio
@@ -75,13 +75,16 @@ def build(asked: Asked) -> Page:
     name, top = view.word("measure", MEASURES, "cost"), int(view.word("top", TOPS, TOPS[1]))
     if by == "hour" and (view.period.until - view.period.since).days > _HOURS_DAYS:
         raise ReportError(f"hours are shown of up to {_HOURS_DAYS} days: choose a shorter period, or days")
+    measure = MEASURES[name]
+    charted = next((each for each in (by, beside) if each and each not in TIMES), "model")
     found = _ask(asked, by, beside, top)
     if not found.rows:
         return empty_page(asked, "Explore")
-    table = _pivot(view, found, by, beside, MEASURES[name], top) if beside else _single(view, found, by)
-    charted = next((each for each in (by, beside) if each and each not in TIMES), "model")
-    measure = MEASURES[name]
-    line = timeline(asked, charted, measure=measure.charted)
+    table = _pivot(view, found, by, beside, measure, top) if beside else _single(view, found, by)
+    if found.by == (charted, view.bucket):
+        line = timeline_of(asked, found, measure=measure.charted)
+    else:
+        line = timeline(asked, charted, measure=measure.charted)
     what = measure.title if measure.charted != "cost_usd" else "Cost"
     links = {key: _drill(view, charted, key) for key in line.values if key != OTHER}
     context = {
@@ -102,16 +105,23 @@ def build(asked: Asked) -> Page:
 
 
 def _ask(asked: Asked, by: str, beside: str, top: int) -> Report:
-    """Ask for the cells; the dimension of most values is folded by the ledger, the other one here."""
+    """
+    Ask for the cells; the dimension of most values is folded by the ledger, the other one here.
+
+    One dimension alone is asked for with the time of the chart, which then needs no question of its own.
+    """
     view = asked.view
-    dimensions = (by,) if not beside else (beside, by) if beside == "customer" or by in TIMES else (by, beside)
+    if not beside:
+        dimensions: tuple[str, ...] = (by,) if by in TIMES else (by, view.bucket)
+    else:
+        dimensions = (beside, by) if beside == "customer" or by in TIMES else (by, beside)
     return spend(
         asked.ledger,
         dimensions,
         since=view.period.since,
         until=view.period.until,
         where=view.where,
-        top=_COLUMNS if dimensions[0] == beside else top,
+        top=_COLUMNS if beside and dimensions[0] == beside else top,
     )
 
 
@@ -149,10 +159,10 @@ def _single(view: View, found: Report, by: str) -> Table:
             Money(sums.cache_savings_usd),
         )
 
-    rows = [
-        row(Link(each.key[0], _drill(view, by, each.key[0])), each.measures, _requests(view, {by: each.key[0]}))
-        for each in found.rows
-    ]
+    summed: dict[str, Measures] = {}
+    for each in found.rows:  # in the order of their cost, each value's times together
+        summed[each.key[0]] = summed.get(each.key[0], Measures()) + each.measures
+    rows = [row(Link(key, _drill(view, by, key)), sums, _requests(view, {by: key})) for key, sums in summed.items()]
     return Table(
         name="explored",
         title=f"By {_words(by)}",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from otel_llmcost.dashboard.charts import Spark
 from otel_llmcost.dashboard.empty import empty_page
 from otel_llmcost.dashboard.page import Asked, Page, Tile
-from otel_llmcost.dashboard.series import timeline
+from otel_llmcost.dashboard.series import Timeline, timeline
 from otel_llmcost.dashboard.tables import Column, Link, Row, Table
 from otel_llmcost.dashboard.view import View
 from otel_llmcost.dashboard.wording import Money, count, percent
@@ -32,7 +33,7 @@ def build(asked: Asked) -> Page:
         return empty_page(asked, "Cache")
     features = caching(asked.ledger, "feature", period=view.period, where=view.where, top=_ROWS)
     breaks = cache_breaks(asked.ledger, period=view.period, where=view.where)
-    line = timeline(asked, "model", measure="cache_savings_usd")
+    line = _saved(asked)
     links = {key: _rows_of(view, "model", key) for key in line.values if key != OTHER}
     total = models.total.whole
     return Page(
@@ -46,6 +47,13 @@ def build(asked: Asked) -> Page:
         },
         tables=(_breaks_table(view, breaks), _table(view, models), _table(view, features)),
     )
+
+
+def _saved(asked: Asked) -> Timeline:
+    """Give what models saved, those that saved most first: the most costly may use no cache."""
+    line = timeline(asked, "model", top=_ROWS, measure="cache_savings_usd")
+    saved = sorted(line.values.items(), key=lambda each: sum_usd(each[1]), reverse=True)
+    return replace(line, values={model: usd for model, usd in saved if any(usd)})
 
 
 def _tiles(view: View, total: Measures, breaks: Sequence[CacheBreak]) -> Iterator[Tile]:

@@ -252,7 +252,7 @@ def _failures_table(view: View, rows: tuple[FailureRow, ...], total: WasteMeasur
 def _failure_row(view: View, row: FailureRow) -> Row:
     cost = _known(row.costed_requests, row.cost_usd)
     if row.model == OTHER:
-        return "everything else", "", "", "", row.requests, row.costed_requests, cost
+        return "everything else", None, None, None, row.requests, row.costed_requests, cost
     error_type = row.error_type or None
     where = {"provider": row.provider, "model": row.model, "status": row.status, "error_type": error_type}
     name = Link(row.model or "(no model)", view.link("/requests", **where))

@@ -30,6 +30,18 @@ from otel_llmcost.pricing.context import STANDARD  # noqa: E402
 
 DASHBOARDS: Final = ROOT / "grafana" / "dashboards"
 ALL: Final = tuple(VARIABLES)
+_NARROWED: Final = ("error_type", "reason", "action_id", "gap")
+NEWEST: Final = {
+    "first": "toDateTime64($__fromTime, 6, 'UTC')",
+    "last": "toDateTime64($__toTime, 6, 'UTC')",
+    **dict.fromkeys(("by_cost", "wasted"), "false"),
+    **dict.fromkeys(("reach", "cost_key"), "toDecimal128(0, 12)"),
+    **dict.fromkeys(("reach_at", "at"), "toDateTime64(0, 6, 'UTC')"),
+    **dict.fromkeys(_NARROWED, "CAST(NULL, 'Nullable(String)')"),
+    "limit": "200",
+    "skip": "0",
+}
+"""The list of requests as it begins: the newest, narrowed by nothing."""
 
 
 def overview() -> dict[str, Any]:
@@ -54,7 +66,7 @@ def overview() -> dict[str, Any]:
 
 def owners() -> dict[str, Any]:
     """Team -> feature -> customer -> request."""
-    newest = ledger_query("requests", {"limit": "200"}, [condition(name) for name in ALL])
+    newest = ledger_query("requests", NEWEST, [condition(name) for name in ALL])
     shown = (
         "timestamp",
         "request_id",

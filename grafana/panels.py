@@ -40,7 +40,7 @@ _PERIODS: Final[Mapping[str, str]] = {
 }
 """Where a query looks at single rows, to the second as Grafana asks."""
 _SLOTS: Final = re.compile(r"(\n +)AND \(\{value_1.*(?:\n +AND \(\{value_\d.*)*")
-_PARAMETER: Final = re.compile(r"(?<!\$)\{(\w+):[\w()]+\}")
+_PARAMETER: Final = re.compile(r"(?<!\$)\{(\w+):[^{}]+\}")
 _UNITS: Final = (
     ("_usd", "currencyUSD"),
     ("_share", "percentunit"),

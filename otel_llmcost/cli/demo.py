@@ -50,7 +50,7 @@ def demo(context: click.Context, folder: Path, requests: int, seed: int, live: b
 
     First the real openai and anthropic clients, with their OpenTelemetry instrumentation, talk to a provider simulator
     on this machine; nothing leaves it, and no key is needed. Each request is priced, stored in an embedded ClickHouse
-    and reported. Then come five weeks of spans of a made-up company, through the same processor, journal and shipper.
+    and reported. Then come two months of spans of a made-up company, through the same processor, journal and shipper.
 
     \b
     Examples:

@@ -37,7 +37,7 @@ class Size:
     right: int = 16
 
 
-WIDE: Final = Size("wide", 1000, 300)
+WIDE: Final = Size("wide", 1000, 380)
 NARROW: Final = Size("narrow", 360, 240, left=48)
 
 

@@ -38,9 +38,9 @@ __all__ = [
     "Workload",
 ]
 
-DAYS: Final = 36
+DAYS: Final = 62
 """Whole days before today, which is one more day, up to now."""
-GROWTH: Final = 1.7
+GROWTH: Final = 2.2
 """How many times as many requests the last day has as the first, weekdays apart."""
 STAGING_SHARE: Final = 0.05
 
@@ -222,7 +222,11 @@ WORKLOADS: Final = (
     ),
     Workload(
         team="risk", feature="fraud-check", service="risk-api", model=SMALL, instrumentation="openai", share=6,
-        input_tokens=2_200, output_tokens=150, service_tier="flex", rhythm=ROUND_THE_CLOCK, reasoning=0.3,
+        input_tokens=2_200, output_tokens=150, rhythm=ROUND_THE_CLOCK, reasoning=0.3,
+    ),
+    Workload(  # before that the flex tier has no published price
+        team="risk", feature="fraud-replay", service="risk-api", model=SMALL, instrumentation="openai", share=1.5,
+        input_tokens=2_200, output_tokens=150, service_tier="flex", rhythm=NIGHT, reasoning=0.3, launched=-34,
     ),
     Workload(
         team="risk", feature="identity-check", service="risk-api", model=AZURE, instrumentation="openai", share=2.5,

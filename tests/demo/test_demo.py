@@ -58,12 +58,12 @@ def test_the_demo_has_a_history(tmp_path):
     """
     done = demo(tmp_path / "demo", requests=500)
     assert done.returncode == 0, done.stderr
-    assert "\n500 requests of 36 days before" in done.stdout
+    assert "\n500 requests of 62 days before" in done.stdout
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
     totals = [line for line in lines if line.startswith("Total ")]
     assert [f" {count} " in total for count, total in zip((33, 33, 533), totals, strict=True)] == [True] * 3
     assert any("campaign asks again and again for initech" in line for line in lines)
-    assert "Sending the 36 days before" in done.stderr
+    assert "Sending the 62 days before" in done.stderr
     assert "\x1b" not in done.stdout + done.stderr, "no progress bar when piped"
 
 

@@ -95,7 +95,7 @@ def compared_table(
         *((None,) if line else ()),
         found.total.requests,
         _per(found.total),
-        Money(found.total.wasted_cost_usd),
+        Money(found.total.wasted_cost_usd, found.total.is_lower_bound),
     )
     note = f"{len(rows)} rows · a click breaks one down" if rows else ""
     return Table(name=name, title=f"By {title}", columns=columns, rows=rows, total=total, note=note)
@@ -115,7 +115,7 @@ def _row(view: View, found: Comparison, line: Timeline | None, place: int, *, is
         *trend,
         row.measures.requests,
         _per(row.measures),
-        Money(row.measures.wasted_cost_usd),
+        Money(row.measures.wasted_cost_usd, row.measures.is_lower_bound),
     )
 
 
@@ -156,7 +156,7 @@ def _tiles(asked: Asked, found: Comparison, *, is_comparable: bool) -> Iterator[
     )
     yield Tile(
         title="Waste",
-        figure=str(Money(now.wasted_cost_usd)),
+        figure=str(Money(now.wasted_cost_usd, now.is_lower_bound)),
         href=view.link("/waste"),
         delta=against(now.wasted_cost_usd, before.wasted_cost_usd),
         note=f"{percent(ratio(now.wasted_cost_usd, now.cost_usd))} of cost: failures and repeats",

@@ -56,6 +56,7 @@ def _environment() -> Environment:
         "usd": usd,
         "exact_usd": _exact,
         "count": wording.count,
+        "price": wording.price,
         "percent": wording.percent,
         "instant": _instant,
     }

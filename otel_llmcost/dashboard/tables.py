@@ -17,7 +17,20 @@ from otel_llmcost.reports.money import exact_usd
 __all__ = ["Cell", "Column", "Kind", "Link", "Linked", "Row", "Table", "to_csv"]
 
 Kind: TypeAlias = Literal[
-    "name", "text", "id", "status", "instant", "money", "exact", "count", "percent", "bar", "change", "trend"
+    "name",
+    "text",
+    "id",
+    "status",
+    "instant",
+    "money",
+    "exact",
+    "price",
+    "count",
+    "percent",
+    "bar",
+    "change",
+    "trend",
+    "date",
 ]
 _ONLY_SEEN: Final[frozenset[Kind]] = frozenset({"bar", "trend"})
 """Kinds that repeat as a picture what another column says in figures: no CSV has them."""
@@ -48,8 +61,9 @@ class Column:
     """
     A column. `kind` says how a cell looks, and what it is in CSV.
 
-    name, text, id, status: `str` or `Link`; instant: `datetime`; money: `Money`, rounded on the page; exact: `Money`,
-    every digit; count: `int`; percent, bar: `Decimal` share of 1 or None; change: `Delta`; trend: `Spark`.
+    name, text, date, id, status: `str` or `Link`; instant: `datetime`; money: `Money`, rounded on the page; exact: `Money`,
+    every digit; price: exact text of US dollars, `0.075` or `4/9`; count: `int`; percent, bar: `Decimal` share of 1 or
+    None; change: `Delta`; trend: `Spark`.
     """
 
     title: str
@@ -62,7 +76,7 @@ class Column:
     @property
     def is_number(self) -> bool:
         """Whether figures stand below each other."""
-        return self.kind in ("money", "exact", "count", "percent", "change")
+        return self.kind in ("money", "exact", "price", "count", "percent", "change")
 
 
 Row: TypeAlias = Sequence[Cell]

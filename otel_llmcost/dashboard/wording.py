@@ -11,7 +11,7 @@ from otel_llmcost.model import EXACT
 from otel_llmcost.reports import Measures
 from otel_llmcost.reports.money import ratio, usd
 
-__all__ = ["REASONS", "UNKNOWN", "Delta", "Money", "count", "delta", "percent", "ratio"]
+__all__ = ["REASONS", "UNKNOWN", "Delta", "Money", "count", "delta", "percent", "price", "ratio"]
 
 UNKNOWN: Final = "unknown"
 REASONS: Final[Mapping[str, str]] = {
@@ -77,6 +77,12 @@ def _cents(amount: Decimal) -> str:
 def count(number: int) -> str:
     """Write a count with thousands apart."""
     return f"{number:,}"
+
+
+def price(text: str) -> str:
+    """Write the exact text of a price in US dollars, with cents at least: `$2.50`, `$0.075`, `$4/9`."""
+    whole, _, rest = text.partition(".")
+    return f"${text}" if "/" in text else f"${whole}.{rest.ljust(2, '0')}"
 
 
 def percent(share: Decimal | None) -> str:

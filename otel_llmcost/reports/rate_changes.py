@@ -23,6 +23,7 @@ from otel_llmcost.model import EXACT
 from otel_llmcost.pricing.content import exact_text, unit_prices
 from otel_llmcost.reports.dimensions import column_of, filter_parameters, source_for
 from otel_llmcost.reports.period import Period
+from otel_llmcost.reports.spend import Measures
 
 __all__ = ["KnownRate", "PriceChange", "RateChange", "RateInUse", "chains", "rate_changes", "rates_in_use"]
 
@@ -52,6 +53,11 @@ class KnownRate:
         """What it is limited to; () is the list price."""
         hours = self.content.get("hours", "")
         return (*self.content.get("context", {}).items(), *([("hours", hours)] if hours else ()))
+
+    @property
+    def place(self) -> tuple[object, ...]:
+        """What another rate must have in common with it to follow it."""
+        return self.provider, self.model, self.context
 
     @property
     def began(self) -> datetime:
@@ -97,16 +103,16 @@ class RateChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateInUse:
-    """A rate that was in force for a model with requests in the period, with all that the model cost in it."""
+    """A rate that priced requests of the period, and what they cost."""
 
-    rate: KnownRate
+    rate_id: str
+    """"" for all that no rate priced."""
+    rate: KnownRate | None
+    """None where there is none, or where the ledger does not have its content."""
     until: datetime | None
     """When it ended: as its source says, or because another followed it; None: in force."""
-    prices: Mapping[str, str]
-    """Unit prices below the first tier, exact text."""
-    model_requests: int
-    """Of the model, under all of its rates."""
-    model_cost_usd: Decimal
+    measures: Measures
+    """Requests, those of them with a lower bound or without a cost, and cost; no other measure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,11 +132,9 @@ def chains(ledger: Answers, *, since: date | None = None, until: date | None = N
     Give the rates of one provider, model and context each, in the order in which they came into force; all of them, or
     those of the models with a rate that came into force in [since, until). Raises `LedgerError`.
     """
-    bound = {"changed_since": since.isoformat() if since else "", "changed_until": until.isoformat() if until else ""}
     found: dict[tuple[object, ...], dict[datetime, KnownRate]] = {}
-    for row in ledger.query("rates_known", bound):
-        rate = _known(row)
-        found.setdefault((rate.provider, rate.model, rate.context), {})[rate.began] = rate
+    for rate in _rates(ledger, since.isoformat() if since else "", until.isoformat() if until else ""):
+        found.setdefault(rate.place, {})[rate.began] = rate
     return [[chain[began] for began in sorted(chain)] for chain in found.values()]
 
 
@@ -153,31 +157,34 @@ def rate_changes(ledger: Answers, *, period: Period, where: Mapping[str, str] | 
     return tuple(sorted(found, key=lambda each: (-each.at.timestamp(), each.rate.rate_id)))
 
 
-def rates_in_use(ledger: Answers, *, period: Period) -> tuple[RateInUse, ...]:
-    """List the rates in force in a period, of the models with requests in it, most costly model first. Raises `LedgerError`."""
-    used = _usage(ledger, period, {})
-    found = [
-        RateInUse(
-            rate=rate,
-            until=until,
-            prices={name: exact_text(price) for name, price in rate.prices().items()},
-            model_requests=measures.requests,
-            model_cost_usd=measures.cost_usd,
-        )
-        for chain in chains(ledger)
-        if (measures := used.get((chain[0].provider, chain[0].model))) is not None
-        for rate, until in _ended(chain)
-        if rate.began.date() < period.until and (until is None or until.date() >= period.since)
-    ]
-    return tuple(
-        sorted(found, key=lambda each: (each.model_cost_usd.copy_negate(), each.rate.provider, each.rate.model))
-    )
+def rates_in_use(ledger: Answers, *, period: Period, where: Mapping[str, str] | None = None) -> tuple[RateInUse, ...]:
+    """
+    List the rates that priced the requests of a period, most costly first; they sum to all spend, with filters as of `spend`.
+
+    Raises `ReportError`, `LedgerError`.
+    """
+    bound = {"since": period.since, "until": period.until, **filter_parameters(where or {})}
+    known = {rate.rate_id: rate for rate in _rates(ledger, "", "")}
+    starts: dict[tuple[object, ...], list[datetime]] = {}
+    for rate in known.values():
+        starts.setdefault(rate.place, []).append(rate.began)
+    found = []
+    for row in cast("list[dict[str, Any]]", ledger.query("spend_of_rates", bound)):
+        rate_id = row.pop("rate_id")
+        rate_used = known.get(rate_id)
+        until = _end(rate_used, starts[rate_used.place]) if rate_used else None
+        found.append(RateInUse(rate_id=rate_id, rate=rate_used, until=until, measures=Measures(**row)))
+    return tuple(sorted(found, key=lambda each: (each.measures.cost_usd.copy_negate(), each.rate_id)))
 
 
-def _ended(chain: list[KnownRate]) -> Iterator[tuple[KnownRate, datetime | None]]:
-    followed = [*(rate.began for rate in chain[1:]), None]
-    for rate, following in zip(chain, followed, strict=True):
-        yield rate, min((end for end in (rate.effective_to, following) if end is not None), default=None)
+def _end(rate: KnownRate, starts: Iterable[datetime]) -> datetime | None:
+    followed = (start for start in starts if start > rate.began)
+    return min((*([rate.effective_to] if rate.effective_to else []), *followed), default=None)
+
+
+def _rates(ledger: Answers, changed_since: str, changed_until: str) -> list[KnownRate]:
+    bound = {"changed_since": changed_since, "changed_until": changed_until}
+    return [_known(row) for row in ledger.query("rates_known", bound)]
 
 
 def _known(row: Mapping[str, object]) -> KnownRate:

@@ -99,13 +99,15 @@ class Facts:
     action_id: str | None = None
     gap: str | None = None
     """One of its `usage_gaps`."""
+    rate_id: str | None = None
+    """The rate that priced it; "" for none."""
     hour: datetime | None = None
     """The UTC hour in which it began."""
 
     @property
     def parameters(self) -> dict[str, object]:
         """What the queries are bound to."""
-        return {name: getattr(self, name) for name in ("wasted", "error_type", "reason", "action_id", "gap")}
+        return {name: getattr(self, name) for name in ("wasted", "error_type", "reason", "action_id", "gap", "rate_id")}
 
 
 NO_FACTS: Final = Facts()

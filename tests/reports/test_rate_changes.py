@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -11,10 +12,10 @@ import pytest
 
 from otel_llmcost.ledger import Ledger, connect, migrations
 from otel_llmcost.ledger.row import rate_row
-from otel_llmcost.model import Owner, RateContent, Usage
-from otel_llmcost.reports import Period, rate_changes, rates_in_use
+from otel_llmcost.model import Owner, Price, RateContent, Request, Usage
+from otel_llmcost.reports import Period, rate_changes, rates_in_use, spend
 from tests.clickhouse_double import ClickHouseDouble
-from tests.ledger.samples import START_NS, a_request, segment, store
+from tests.ledger.samples import MINI, START_NS, UNPRICED, a_request, segment, store
 
 NOVEMBER = Period(date(2026, 11, 1), date(2026, 12, 1))
 OCTOBER = Period(date(2026, 10, 1), date(2026, 11, 1))
@@ -69,25 +70,30 @@ RATES = [
 ]
 
 
+ENDED = next(rate for rate in RATES if rate.model == "ended")
+USED = [*(rate for rate in RATES if rate.model not in ("cut", "unused")), RATES[1], RATES[2]]
+"""Those that priced a request each; the last one, of a model that is called otherwise."""
+
+
+def _priced_by(rate: RateContent, model: str, number: int, price: Price | None = None) -> Request:
+    return a_request(
+        number,
+        model=model,
+        owner=Owner(team="search" if rate.model == "cut" else "growth"),
+        usage=Usage(input_tokens=3_000, output_tokens=1_000),
+        price=price or replace(MINI, rate=rate),
+        start_unix_ns=START_NS,
+    )
+
+
 @pytest.fixture(scope="module")
 def ledger(server: ClickHouseDouble) -> Iterator[Ledger]:
-    """One request of each model but one in November, by two teams; nobody writes after this."""
-    models = sorted({rate.model for rate in RATES} - {"unused"})
+    """A request priced by each rate but one model's in November, by two teams; nobody writes after this."""
     with connect(server.dsn("rate_changes")) as opened:
         migrations.apply(opened)
-        store(
-            opened,
-            [
-                a_request(
-                    number,
-                    model=model,
-                    owner=Owner(team="search" if model == "cut" else "growth"),
-                    usage=Usage(input_tokens=3_000, output_tokens=1_000),
-                    start_unix_ns=START_NS,
-                )
-                for number, model in enumerate(models, 1)
-            ],
-        )
+        requests = [_priced_by(rate, rate.model, number) for number, rate in enumerate(USED[:-1], 1)]
+        alias = _priced_by(USED[-1], "cut-2026-11-10", 100)
+        store(opened, [*requests, alias, _priced_by(RATES[1], "cut", 101, price=UNPRICED)])
         opened.insert("llm_rates", segment(map(rate_row, RATES)), token="rates")
         yield opened
 
@@ -163,21 +169,43 @@ def test_changes_of_someones_models(ledger: Ledger) -> None:
 
 def test_rates_in_use(ledger: Ledger) -> None:
     """
-    Every rate that was in force in the period for a model in use is listed with its end and its prices.
+    Every rate that priced a request of the period is listed with its end, and with what its requests cost.
     """
     found = rates_in_use(ledger, period=NOVEMBER)
-    listed = {(each.rate.model, each.rate.effective_from): each for each in found}
-    change = datetime(2026, 11, 10, 14, 30, tzinfo=UTC)
+    listed = {each.rate_id: each for each in found}
 
-    assert [(at, listed["cut", at].until) for model, at in listed if model == "cut"] == [
-        (datetime(2026, 10, 2, tzinfo=UTC), change),
-        (change, None),
-    ]
-    assert listed["cut", change].prices == {"input_tokens": "2", "output_tokens": "15", "web_search_calls": "0.01"}
-    assert {at for model, at in listed if model == "ended"} == {datetime(2026, 10, 20, tzinfo=UTC)}
-    assert listed["ratio", None].prices == {"input_tokens": "4/9"}
-    assert not {model for model, _ in listed} & {"unused"}
-    assert {(each.model_requests, each.model_cost_usd) for each in found} == {(1, Decimal("0.01155"))}
+    assert listed.keys() == {rate.rate_id for rate in USED} | {""}
+    assert {each.until for each in found if each.rate and each.rate.model == "cut"} == {
+        datetime(2026, 11, 10, 14, 30, tzinfo=UTC),
+        None,
+    }
+    assert listed[ENDED.rate_id].until == datetime(2026, 9, 1, tzinfo=UTC)
+    assert listed[""].rate is None
+    assert {(each.measures.requests, each.measures.cost_usd) for each in found if each.rate} == {
+        (1, Decimal("0.01155"))
+    }
+    total = spend(ledger, ["month"], since=NOVEMBER.since, until=NOVEMBER.until).total
+    assert sum(each.measures.cost_usd for each in found) == total.cost_usd
+    assert sum(each.measures.requests for each in found) == total.requests
+
+
+def test_rates_in_use_of_a_team(ledger: Ledger) -> None:
+    """
+    With filters only the rates of those requests are listed.
+    """
+    found = rates_in_use(ledger, period=NOVEMBER, where={"team": "search"})
+
+    assert {each.rate.model for each in found if each.rate} == {"cut"}
+
+
+def test_a_rate_prices_a_model_of_another_name(ledger: Ledger) -> None:
+    """
+    A rate is found by what it priced, not by the model's name: an alias, or a name with a date, is priced by it too.
+    """
+    (found,) = rates_in_use(ledger, period=NOVEMBER, where={"model": "cut-2026-11-10"})
+
+    assert found.rate is not None
+    assert found.rate.model == "cut"
 
 
 def test_no_rates_without_requests(ledger: Ledger) -> None:

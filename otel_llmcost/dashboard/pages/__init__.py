@@ -12,6 +12,7 @@ import otel_llmcost.dashboard.pages.explore as explore
 import otel_llmcost.dashboard.pages.margin as margin
 import otel_llmcost.dashboard.pages.overview as overview
 import otel_llmcost.dashboard.pages.quality as quality
+import otel_llmcost.dashboard.pages.rates as rates
 import otel_llmcost.dashboard.pages.request as request
 import otel_llmcost.dashboard.pages.requests as requests
 import otel_llmcost.dashboard.pages.waste as waste
@@ -43,6 +44,7 @@ PAGES: Final = (
     Place(path="/margin", build=margin.build, title="Margin"),
     Place(path="/waste", build=waste.build, title="Retries & waste"),
     Place(path="/cache", build=cache.build, title="Cache"),
+    Place(path="/rates", build=rates.build, title="Rates"),
     Place(path="/quality", build=quality.build, title="Data quality", needs_all=True),
     Place(path="/audit", build=audit.build, title="Audit", methods=("GET", "POST"), form_bytes=audit.FORM_BYTES),
 )

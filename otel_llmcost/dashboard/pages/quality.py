@@ -9,6 +9,7 @@ from typing import Final
 from otel_llmcost.dashboard.empty import empty_page
 from otel_llmcost.dashboard.page import Asked, Page, Tile
 from otel_llmcost.dashboard.tables import Column, Link, Row, Table
+from otel_llmcost.dashboard.unpriced import unpriced_table
 from otel_llmcost.dashboard.view import View
 from otel_llmcost.dashboard.wording import REASONS, Money, count, percent
 from otel_llmcost.doctor.finding import SEVERITIES, Finding
@@ -54,7 +55,7 @@ def build(asked: Asked) -> Page:
         },
         tables=(
             _reasons_table(view, found),
-            _models_table(view, found),
+            unpriced_table(view, found.unpriced),
             _unattributed_table(view, found.unattributed),
             _gaps_table(view, found.usage_gaps),
             _without_usage_table(view, found),
@@ -154,49 +155,6 @@ def _reasons_table(view: View, found: Quality) -> Table:
 def _reason_link(view: View, each: UnknownCost) -> str:
     silent = {"status": "success"} if each.reason == "no_usage" else {}  # failures without usage are not in its count
     return view.link("/requests", price_status=each.price_status, reason=each.reason, **silent)
-
-
-def _models_table(view: View, found: Quality) -> Table:
-    columns = (
-        Column("Model", "model", "name"),
-        Column("Provider", "provider", keep=3),
-        Column("Tier", "tier", keep=3),
-        Column("Price", "price_status", "status", keep=4),
-        Column("Reason", "reason", "id", keep=4),
-        Column("No rate for", "missing_rates", keep=4),
-        Column("Requests", "requests", "count"),
-        Column("Tokens", "tokens", "count"),
-    )
-    return Table(
-        name="models",
-        title="Models without a whole price",
-        columns=columns,
-        rows=[
-            (
-                Link(
-                    row.model or "(no model)",
-                    view.link(
-                        "/requests",
-                        model=row.model,
-                        provider=row.provider,
-                        price_status=row.price_status,
-                        reason=row.reason,
-                    ),
-                ),
-                row.provider,
-                ", ".join(filter(None, (row.service_tier, "batch" if row.batch else "", row.speed))),
-                row.price_status,
-                row.reason,
-                ", ".join(row.missing_rates),
-                row.requests,
-                row.tokens,
-            )
-            for row in found.unpriced
-        ],
-        total=("Total", *[None] * 5, sum(row.requests for row in found.unpriced), found.tokens_at_risk),
-        note="what to do about it, above, has a rate card for each",
-        empty="Every model of this period has a price.",
-    )
 
 
 def _unattributed_table(view: View, found: Unattributed) -> Table:

@@ -19,12 +19,13 @@ from otel_llmcost.reports.requests import SORTS, Cursor, Facts, Sort, total
 __all__ = ["build", "request_link"]
 
 _ROWS: Final = 50
-_TEXT_FACTS: Final = ("error_type", "reason", "action_id", "gap")
+_TEXT_FACTS: Final = ("error_type", "reason", "action_id", "gap", "rate_id")
 _FACT_NAMES: Final = {
     "error_type": "error type",
     "reason": "price reason",
     "action_id": "action id",
     "gap": "may hide",
+    "rate_id": "rate",
     "hour": "hour (UTC)",
 }
 _SORT_NAMES: Final = {"time": "Newest first", "cost": "Most costly first"}
@@ -63,6 +64,8 @@ def request_link(view: View, row: RequestRow) -> str:
 
 def _facts(view: View) -> Facts:
     texts = {name: view.words[name] for name in _TEXT_FACTS if name in view.words}
+    if texts.get("rate_id") == NONE:
+        texts["rate_id"] = ""
     wasted = view.word("wasted", ("0", "1"), "0") == "1"
     return Facts(wasted=wasted, hour=_hour(view.words["hour"]) if "hour" in view.words else None, **texts)
 

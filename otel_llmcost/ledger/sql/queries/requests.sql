@@ -31,6 +31,7 @@ WHERE c.timestamp >= {first:DateTime64(6, 'UTC')} AND c.timestamp <= {last:DateT
   AND ({reason:Nullable(String)} IS NULL OR c.reason = {reason:Nullable(String)})
   AND ({action_id:Nullable(String)} IS NULL OR c.action_id = {action_id:Nullable(String)})
   AND ({gap:Nullable(String)} IS NULL OR has(c.usage_gaps, assumeNotNull({gap:Nullable(String)})))
+  AND ({rate_id:Nullable(String)} IS NULL OR c.rate_id = {rate_id:Nullable(String)})
 ORDER BY if({by_cost:Bool}, ifNull(c.sign * c.cost_usd, -999999), 0) DESC, c.timestamp DESC, c.trace_id, c.span_id, c.sign DESC,
     c.adjusted_at, c.batch_id
 LIMIT {limit:UInt32} OFFSET {skip:UInt32}

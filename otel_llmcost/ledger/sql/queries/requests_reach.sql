@@ -18,6 +18,7 @@ FROM
       AND ({reason:Nullable(String)} IS NULL OR c.reason = {reason:Nullable(String)})
       AND ({action_id:Nullable(String)} IS NULL OR c.action_id = {action_id:Nullable(String)})
       AND ({gap:Nullable(String)} IS NULL OR has(c.usage_gaps, assumeNotNull({gap:Nullable(String)})))
+      AND ({rate_id:Nullable(String)} IS NULL OR c.rate_id = {rate_id:Nullable(String)})
     ORDER BY cost_key DESC, timestamp DESC
     LIMIT {limit:UInt32}
 ) AS p

@@ -13,8 +13,8 @@ from otel_llmcost.dashboard.unpriced import unpriced_table
 from otel_llmcost.dashboard.view import View
 from otel_llmcost.dashboard.wording import Delta, Money, count
 from otel_llmcost.doctor.spending import unpriced_findings
-from otel_llmcost.model import NONE
-from otel_llmcost.pricing.content import exact_text
+from otel_llmcost.model import COUNTS, NONE
+from otel_llmcost.pricing.content import REQUEST, exact_text
 from otel_llmcost.reports import Measures
 from otel_llmcost.reports.gaps import UnpricedRow, unpriced
 from otel_llmcost.reports.money import ratio
@@ -31,7 +31,9 @@ __all__ = ["build"]
 
 _PRICES: Final = ("input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens")
 """Those that have a column; the others have a table of their own."""
+_ORDER: Final = (*COUNTS, REQUEST)
 _LIST: Final = "list price"
+_THOUSAND: Final = 1000
 
 
 def build(asked: Asked) -> Page:
@@ -86,12 +88,12 @@ def _tiles(
         href="#models",
         note=f"of {count(sum(row.requests for row in lacking))} requests",
     )
-    if checked := sorted(each.content["checked"] for each in rates if each.content.get("checked")):
+    if checked := sorted(str(each.content["checked"]) for each in rates if each.content.get("checked")):
         yield Tile(
             title="Oldest check",
             figure=checked[0],
             href="#rates",
-            note="so long ago was a price last compared with what its provider publishes",
+            note="the day when the price that was looked at longest ago was compared with its provider's page",
         )
 
 
@@ -105,7 +107,6 @@ def _rates_table(view: View, found: Sequence[RateInUse], total: Measures) -> Tab
         Column("Cache write", "cache_write_usd", "price", keep=4),
         Column("Output", "output_usd", "price"),
         Column("Source", "source", keep=3),
-        Column("Version", "version", keep=2),
         Column("Since", "since", "date", keep=4),
         Column("Until", "until", "date", keep=3),
         Column("Requests", "requests", "count", keep=4),
@@ -117,7 +118,7 @@ def _rates_table(view: View, found: Sequence[RateInUse], total: Measures) -> Tab
         title="Rates that priced requests, in USD per million tokens",
         columns=columns,
         rows=[row for each in found for row in _rows(view, each, total)],
-        total=("Total", *[None] * 10, total.requests, Money.of(total), ratio(total.cost_usd, total.cost_usd)),
+        total=("Total", *[None] * 9, total.requests, Money.of(total), ratio(total.cost_usd, total.cost_usd)),
         note="requests of any size of input stand beside a rate's first row; a model has the name that its source gives it",
     )
 
@@ -128,7 +129,8 @@ def _rows(view: View, found: RateInUse, total: Measures) -> Iterator[Row]:
     figures: Row = (measures.requests, Money.of(measures), ratio(measures.cost_usd, total.cost_usd))
     if found.rate is None:
         name = found.rate_id or "(no rate)"
-        yield (Link(name, _requests_link(view, found.rate_id)), *[None] * 10, *figures)
+        why = "its content is not in this ledger" if found.rate_id else "no price, or failed before it was billed"
+        yield (Link(name, _requests_link(view, found.rate_id)), None, why, *[None] * 7, *figures)
         return
     rate = found.rate
     for tier in _tiers(rate):
@@ -139,7 +141,6 @@ def _rows(view: View, found: RateInUse, total: Measures) -> Iterator[Row]:
             _context(rate, tier),
             *(prices.get(name) for name in _PRICES),
             _source(rate),
-            rate.version,
             _since(rate.effective_from),
             _instant(found.until) if found.until else "in force",
             *figures,
@@ -162,11 +163,19 @@ def _requests_link(view: View, rate_id: str) -> str:
 def _others_table(view: View, found: Sequence[RateInUse]) -> Table:
     """List what has a price of its own and no column: a count that is billed as another has that one's."""
     rows: list[Row] = [
-        (Link(rate.model, _requests_link(view, rate.rate_id)), rate.provider, _context(rate, tier), _count(name), price)
+        (
+            Link(rate.model, _requests_link(view, rate.rate_id)),
+            rate.provider,
+            _context(rate, tier),
+            _since(rate.effective_from),
+            _count(name),
+            price,
+        )
         for rate in (each.rate for each in found if each.rate)
         for tier in _tiers(rate)
         for name, price in _texts(rate, tier).items()
-        if name not in _PRICES and name not in rate.content.get("billed_as", {})
+        if name not in (*_PRICES, *rate.content.get("billed_as", {}))
+        and (tier is None or price != _texts(rate, None).get(name))
     ]
     return Table(
         name="others",
@@ -175,6 +184,7 @@ def _others_table(view: View, found: Sequence[RateInUse]) -> Table:
             Column("Model", "model", "name"),
             Column("Provider", "provider", keep=3),
             Column("For", "for", keep=4),
+            Column("Since", "since", "date", keep=4),
             Column("Price of", "count"),
             Column("USD", "usd", "price"),
         ),
@@ -186,15 +196,16 @@ def _others_table(view: View, found: Sequence[RateInUse]) -> Table:
 
 def _context(rate: KnownRate, tier: int | None) -> str:
     """Say which requests it is for."""
-    limits = [value if name != "batch" else "batch" for name, value in rate.context]
+    limits = ["batch" if name == "batch" else f"{name} {value}".replace("_", " ") for name, value in rate.context]
     if tier is not None:
-        limits.append(f"above {count(tier)} input tokens")
+        size = count(tier) if tier % _THOUSAND else f"{count(tier // _THOUSAND)}k"
+        limits.append(f"over {size} input")
     return ", ".join(limits) or _LIST
 
 
 def _source(rate: KnownRate) -> Cell:
     """Name who says so, with all that changes it, and lead to the page of the provider where one is known."""
-    names = [rate.source, *(each["name"] for each in rate.content.get("adjustments", ()))]
+    names = [f"{rate.source} {rate.version}", *(str(each["name"]) for each in rate.content.get("adjustments", ()))]
     page = str(rate.content.get("source", ""))
     return Link(", ".join(names), page if page.startswith("https://") else "")
 
@@ -218,7 +229,7 @@ def _changes_table(view: View, changes: Sequence[RateChange]) -> Table:
     columns = (
         Column("Model", "model", "name"),
         Column("Provider", "provider", keep=2),
-        Column("Since", "since", "date"),
+        Column("Since", "since", "date", keep=4),
         Column("For", "for", keep=3),
         Column("Price of", "count", keep=6),
         Column("Before", "before_usd", "price", keep=4),
@@ -236,10 +247,11 @@ def _changes_table(view: View, changes: Sequence[RateChange]) -> Table:
     )
 
 
-def _own(change: RateChange) -> Iterator[PriceChange]:
-    """Leave out what changed only because it is billed as another count."""
+def _own(change: RateChange) -> list[PriceChange]:
+    """Leave out what changed only because it is billed as another count; input is first, larger inputs last."""
     derived = set(change.rate.content.get("billed_as", {})) & set(change.rate_before.content.get("billed_as", {}))
-    return (price for price in change.prices if price.count not in derived)
+    prices = (price for price in change.prices if price.count not in derived)
+    return sorted(prices, key=lambda price: (price.tier or -1, _ORDER.index(price.count)))
 
 
 def _change_row(view: View, change: RateChange, price: PriceChange) -> Row:

@@ -112,7 +112,7 @@ class RateInUse:
     until: datetime | None
     """When it ended: as its source says, or because another followed it; None: in force."""
     measures: Measures
-    """Requests, those of them with a lower bound or without a cost, and cost; no other measure."""
+    """Requests, those of them whose cost is a lower bound or not known, and cost; no other measure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

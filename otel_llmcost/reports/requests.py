@@ -19,7 +19,7 @@ from otel_llmcost.errors import ReportError
 from otel_llmcost.ledger import Answers
 from otel_llmcost.reports.dimensions import filter_parameters
 from otel_llmcost.reports.money import exact_usd
-from otel_llmcost.reports.period import Period
+from otel_llmcost.reports.period import FIRST_DAY, LAST_DAY, Period
 from otel_llmcost.reports.spend import Measures, spend
 
 __all__ = ["SORTS", "Cursor", "Facts", "RequestRow", "Sort", "requests", "total"]
@@ -137,7 +137,7 @@ class Cursor:
             at = datetime.fromisoformat(found[1]).replace(tzinfo=UTC) if found else None
         except ValueError:
             at = None
-        if found is None or at is None:
+        if found is None or at is None or not FIRST_DAY <= at.date() <= LAST_DAY:
             raise ReportError(f"{text[:40]!r} is no place in this list: begin at its first page")
         return cls(at, Decimal(found[2]), int(found[3]))
 
@@ -211,8 +211,8 @@ _SUMMED: Final = ("requests", "partial_requests", "unpriced_requests", "failed_w
 def _between(period: Period, facts: Facts) -> tuple[datetime, datetime]:
     """Give the first and the last instant that are asked for."""
     first, end = (datetime.combine(day, time(), UTC) for day in (period.since, period.until))
-    if facts.hour is not None:
-        first, end = max(first, facts.hour), min(end, facts.hour + timedelta(hours=1))
+    if facts.hour is not None:  # days have whole hours: it is in them, or nothing is
+        first, end = (facts.hour, facts.hour + timedelta(hours=1)) if first <= facts.hour < end else (end, end)
     return first, end - _INSTANT
 
 

@@ -149,6 +149,17 @@ def test_a_change_has_each_price_before_and_now(shop: TestClient) -> None:
     assert "down 20.0%" in text(shop.get(HERE).text)
 
 
+def test_spend_with_every_price_is_no_lower_bound(shop: TestClient) -> None:
+    """
+    Where every request has a whole price, the sum is the cost, and nothing has to be done.
+    """
+    said = text(shop.get(f"{HERE}&team=search").text)
+
+    assert "Priced by a rate $0.02 " in said
+    assert "Every model of this period has a price." in said
+    assert "PRICE" not in said
+
+
 def test_no_change_in_another_period(shop: TestClient) -> None:
     """
     A rate that came into force before the period is no change in it.

@@ -12,7 +12,7 @@ import pytest
 
 from otel_llmcost.ledger import Ledger, connect, migrations
 from otel_llmcost.ledger.row import rate_row
-from otel_llmcost.model import Owner, Price, RateContent, Request, Usage
+from otel_llmcost.model import Owner, Price, RateContent, Request, Unpriced, Usage
 from otel_llmcost.reports import Period, rate_changes, rates_in_use, spend
 from tests.clickhouse_double import ClickHouseDouble
 from tests.ledger.samples import MINI, START_NS, UNPRICED, a_request, segment, store
@@ -71,6 +71,7 @@ RATES = [
 
 
 ENDED = next(rate for rate in RATES if rate.model == "ended")
+PARTIAL = replace(MINI, status="partial", reason="no_tool_rate", rate=RATES[1])
 USED = [*(rate for rate in RATES if rate.model not in ("cut", "unused")), RATES[1], RATES[2]]
 """Those that priced a request each; the last one, of a model that is called otherwise."""
 
@@ -93,7 +94,9 @@ def ledger(server: ClickHouseDouble) -> Iterator[Ledger]:
         migrations.apply(opened)
         requests = [_priced_by(rate, rate.model, number) for number, rate in enumerate(USED[:-1], 1)]
         alias = _priced_by(USED[-1], "cut-2026-11-10", 100)
-        store(opened, [*requests, alias, _priced_by(RATES[1], "cut", 101, price=UNPRICED)])
+        without = [_priced_by(RATES[1], "cut", 101 + number, price) for number, price in enumerate((UNPRICED, PARTIAL))]
+        silent = a_request(103, price=Unpriced(reason="no_usage"), usage=None, status="error", model="cut")
+        store(opened, [*requests, alias, *without, silent])
         opened.insert("llm_rates", segment(map(rate_row, RATES)), token="rates")
         yield opened
 
@@ -181,12 +184,12 @@ def test_rates_in_use(ledger: Ledger) -> None:
     }
     assert listed[ENDED.rate_id].until == datetime(2026, 9, 1, tzinfo=UTC)
     assert listed[""].rate is None
-    assert {(each.measures.requests, each.measures.cost_usd) for each in found if each.rate} == {
-        (1, Decimal("0.01155"))
-    }
+    assert [
+        (listed[rate.rate_id].measures.requests, listed[rate.rate_id].measures.cost_usd) for rate in (ENDED, RATES[1])
+    ] == [(1, Decimal("0.01155")), (2, Decimal("0.02310"))]
     total = spend(ledger, ["month"], since=NOVEMBER.since, until=NOVEMBER.until).total
-    assert sum(each.measures.cost_usd for each in found) == total.cost_usd
-    assert sum(each.measures.requests for each in found) == total.requests
+    for name in ("requests", "partial_requests", "unpriced_requests", "failed_without_usage", "cost_usd"):
+        assert sum(getattr(each.measures, name) for each in found) == getattr(total, name) > 0, name
 
 
 def test_rates_in_use_of_a_team(ledger: Ledger) -> None:

@@ -48,8 +48,9 @@ def build(asked: Asked) -> Page:
         for change in rate_changes(ledger, period=view.period)
         if (change.rate.provider, change.rate.model) in in_use
     ]
-    lacking = unpriced(ledger, since=view.period.since, until=view.period.until, where=view.where)
     total = sum((each.measures for each in found), Measures())
+    within = view.period
+    lacking = unpriced(ledger, since=within.since, until=within.until, where=view.where) if total.is_lower_bound else ()
     return Page(
         title="Rates",
         template="rates.html",

@@ -2,8 +2,9 @@
 SELECT c.rate_id AS rate_id,
     sum(toInt64(c.sign)) AS requests,
     sum(toInt64(c.sign * (c.price_status = 'partial'))) AS partial_requests,
-    sum(toInt64(c.sign * isNull(c.cost_usd))) AS unpriced_requests,
-    sum(toDecimal128(c.sign * ifNull(c.cost_usd, 0), 12)) AS cost_usd
+    sum(toInt64(c.sign * (isNull(c.cost_usd) AND NOT (c.reason = 'no_usage' AND c.status != 'success')))) AS unpriced_requests,
+    sum(toInt64(c.sign * (isNull(c.cost_usd) AND c.reason = 'no_usage' AND c.status != 'success'))) AS failed_without_usage,
+    ifNull(sum(c.sign * c.cost_usd), 0) AS cost_usd
 FROM llm_charges AS c
 WHERE c.timestamp >= toDateTime64({since:Date}, 6, 'UTC') AND c.timestamp < toDateTime64({until:Date}, 6, 'UTC')
   AND ({value_1:Nullable(String)} IS NULL OR {column_1:Identifier} = {value_1:Nullable(String)})

@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL = -m pip install --quiet --no-compile --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow browser test-matrix test-live test-live-ci fuzz chaos lint types imports collector grafana bench wheel lock clean
+.PHONY: help setup demo test test-slow browser images test-matrix test-live test-live-ci fuzz chaos lint types imports collector grafana bench wheel lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test-slow: setup  ## Run the slow proofs: the wheel in a fresh environment, ends
 
 browser: setup  ## Test the pages in the Chromium of this machine, which must have one
 	LLMCOST_BROWSER=1 $(BIN)/python -m pytest tests/browser $(TEST_ARGS)
+
+images: setup  ## Draw the pictures of the documents, docs/images, with the pages and Chromium of this machine
+	LLMCOST_BROWSER=1 LLMCOST_IMAGES=1 $(BIN)/python -m pytest tests/browser -k 'wider or picture' $(TEST_ARGS)
 
 # SDK releases by number, `newest`, and environments with a file of their own in tests/matrix.
 MATRIX ?= 1.27 1.39 1.40 1.42 1.44 newest instrumentations logfire

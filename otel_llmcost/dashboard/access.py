@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.cookies import CookieError, SimpleCookie
 from typing import Final
+
+from starlette.requests import cookie_parser
 
 from otel_llmcost.errors import SettingsError
 from otel_llmcost.http.tokens import Tokens
@@ -22,6 +24,7 @@ __all__ = ["COOKIE", "Access", "Denied"]
 
 COOKIE: Final = "llmcost"
 _COOKIE_SECONDS: Final = 12 * 3600
+_HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^][:/?#@\\\s]+))(?::[0-9]{1,5})?", re.IGNORECASE)
 
 
 class Denied(Exception):
@@ -63,7 +66,7 @@ class Access:
         if not (name == "localhost" or name in self.hosts or _is_address(name)):
             raise Denied(
                 HTTPStatus.MISDIRECTED_REQUEST,
-                f"this server is not known as {name[:100]!r}: open it by its address, or start it with --host-name",
+                f"this server is not known as {host[:100]!r}: open it by its address, or start it with --host-name",
             )
 
     def admits(self, headers: Iterable[tuple[str, str]]) -> bool:
@@ -85,11 +88,7 @@ class Access:
         return f"{COOKIE}={shown}; HttpOnly; SameSite=Strict; Path=/; Max-Age={_COOKIE_SECONDS}"
 
     def _knows(self, header: str) -> bool:
-        try:
-            cookies = SimpleCookie(header)
-        except CookieError:
-            return False
-        shown = cookies[COOKIE].value if COOKIE in cookies else ""
+        shown = cookie_parser(header).get(COOKIE, "")  # lenient: other servers of this host set cookies here too
         return self.tokens is not None and self.tokens.admit_derived(shown.encode("utf-8", "replace"), _pass_of)
 
 
@@ -99,9 +98,9 @@ def _pass_of(token: bytes) -> bytes:
 
 
 def _name_of(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0].lower()
+    """Read the name or the address of a `Host` header; "" of anything else."""
+    found = _HOST.fullmatch(host)
+    return (found[1] or found[2]).lower() if found else ""
 
 
 def _is_address(name: str) -> bool:

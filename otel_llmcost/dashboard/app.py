@@ -1,11 +1,13 @@
 """
 The ASGI application: who may look, which page, and what the browser may do with it.
 
-A page that cannot be made says why in the same frame. Limits: one question at a time for each page; a page never writes.
+A page that cannot be made says why in the same frame. Limits: one question at a time for each page; a page never writes; so
+that memory has a bound, four forms are read and worked on at a time, and others wait.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Hashable, Mapping
@@ -15,6 +17,7 @@ from typing import Final
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -45,6 +48,7 @@ SECURITY: Final[Mapping[str, str]] = {
 }
 _FOREVER: Final = "public, max-age=31536000, immutable"
 _LOGIN_BYTES: Final = 16 << 10
+_FORMS_AT_ONCE: Final = 4
 _logger = logging.getLogger("otel_llmcost")
 
 
@@ -58,7 +62,7 @@ def application(house: House, access: Access) -> Starlette:
         Route("/login", site.login, methods=["GET", "POST"]),
         *(Route(place.path, site.endpoint(place), methods=list(place.methods)) for place in PAGES),
     ]
-    app = Starlette(routes=routes, exception_handlers={HTTPStatus.NOT_FOUND: site.not_found})
+    app = Starlette(routes=routes, exception_handlers={HTTPException: site.no_page})
     app.add_middleware(GZipMiddleware, minimum_size=1000)
     return app
 
@@ -69,6 +73,7 @@ class _Site:
         self._access = access
         self._stored = OwnerHash.from_settings(house.settings)
         self._memory = Memory()
+        self._forms = asyncio.Semaphore(_FORMS_AT_ONCE)
 
     def endpoint(self, place: Place):  # type: ignore[no-untyped-def]  # Starlette's own protocol
         """Make the endpoint of a page."""
@@ -83,11 +88,12 @@ class _Site:
         return answer
 
     async def _post(self, request: Request, place: Place) -> Response:
-        try:
-            sent = await read_form(request, most_bytes=place.form_bytes)
-        except Denied as denied:
-            return self._failure(request, denied.status, "Not accepted", str(denied))
-        return await run_in_threadpool(self._page, request, place.build, sent)
+        async with self._forms:
+            try:
+                sent = await read_form(request, most_bytes=place.form_bytes)
+            except Denied as denied:
+                return self._failure(request, denied.status, "Not accepted", str(denied))
+            return await run_in_threadpool(self._page, request, place.build, sent)
 
     async def static(self, request: Request) -> Response:
         """Answer with a static file, which holds nothing of anybody's."""
@@ -123,11 +129,16 @@ class _Site:
         answer.headers.update({**SECURITY, "set-cookie": cookie, "cache-control": "no-store"})
         return answer
 
-    async def not_found(self, request: Request, _error: Exception) -> Response:
-        """Say that there is no such page."""
-        return self._refusal(request) or self._failure(
-            request, HTTPStatus.NOT_FOUND, "No such page", "There is no page at this address."
-        )
+    async def no_page(self, request: Request, error: Exception) -> Response:
+        """Say that there is no such page, or none that is asked for in this way."""
+        if (refusal := self._refusal(request)) is not None:
+            return refusal
+        if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            message = f"A page is asked for with GET, and not with {request.method[:20]}."
+            answer = self._failure(request, HTTPStatus.METHOD_NOT_ALLOWED, "Not asked for so", message)
+            answer.headers.update(error.headers or {})
+            return answer
+        return self._failure(request, HTTPStatus.NOT_FOUND, "No such page", "There is no page at this address.")
 
     def _refusal(self, request: Request) -> Response | None:
         try:
@@ -160,7 +171,7 @@ class _Site:
         except LLMCostError as error:
             return self._failure(request, HTTPStatus.INTERNAL_SERVER_ERROR, "That did not work", str(error))
         except Exception:  # fence: one page's defect must not take the server's other pages, and its log has the stack
-            _logger.exception("otel-llmcost: the page %s failed", request.url.path)
+            _logger.exception("otel-llmcost: the page %s failed", _path(request))
             return self._failure(
                 request,
                 HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -170,11 +181,16 @@ class _Site:
 
     def _view(self, request: Request) -> View:
         pairs = request.query_params.multi_items()
-        return View.read(request.url.path, pairs, fixed=self._house.fixed, stored=self._stored)
+        return View.read(_path(request), pairs, fixed=self._house.fixed, stored=self._stored)
 
     def _failure(self, request: Request, status: HTTPStatus, title: str, message: str) -> Response:
-        here = {"title": title, "message": message, "path": request.url.path, "house": self._house}
+        here = {"title": title, "message": message, "path": _path(request), "house": self._house}
         return _html(render("failure.html", here), status)
+
+
+def _path(request: Request) -> str:
+    """Give the path as it was routed: not a part of the URL, in which an id with `?` or a forged host would end it early."""
+    return str(request.scope["path"])
 
 
 def _framed(page: Page, asked: Asked, began: float) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from dataclasses import dataclass, replace
+from typing import Final
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from otel_llmcost.dashboard.access import Access
 from otel_llmcost.dashboard.app import application
@@ -15,6 +18,10 @@ from otel_llmcost.errors import SettingsError
 from otel_llmcost.http.address import Address
 
 __all__ = ["Dashboard", "Wish"]
+
+_CONNECTIONS: Final = 256
+_HEAD_SECONDS: Final = 10.0
+"""Browsers open connections before they need them; one that asks for nothing is closed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +50,10 @@ class Dashboard:
                 access_log=False,
                 lifespan="off",
                 ws="none",
-                http="h11",
+                http=_Connection,
                 server_header=False,
                 date_header=False,
-                limit_concurrency=64,
+                limit_concurrency=_CONNECTIONS,
                 timeout_graceful_shutdown=1,
             )
         )
@@ -58,12 +65,25 @@ class Dashboard:
     def __str__(self) -> str:
         return f"shows http://{self.address}/"
 
-    def close(self, seconds: float = 1.0) -> None:
+    def close(self, seconds: float = 0.3) -> None:
         """Finish the pages in hand, for so long."""
         self._server.should_exit = True
         self._thread.join(seconds)
         self._server.force_exit = True
         self._socket.close()
+
+
+class _Connection(H11Protocol):
+    """A connection that is closed unless it asks for something soon; after an answer uvicorn itself sees to that."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.loop.call_later(_HEAD_SECONDS, self._close_if_silent)
+
+    def _close_if_silent(self) -> None:
+        asked: object = self.cycle  # None, whatever its type says, until a first request has come
+        if asked is None and not self.transport.is_closing():
+            self.transport.close()
 
 
 def _listen(wish: Wish) -> socket.socket:

@@ -9,11 +9,11 @@ from typing import Final
 
 from otel_llmcost.errors import ReportError
 
-__all__ = ["FIRST_DAY", "Period", "month", "period", "today"]
+__all__ = ["FIRST_DAY", "LAST_DAY", "Period", "month", "period", "today"]
 
 
 FIRST_DAY: Final = date(1970, 1, 1)
-_LAST: Final = date(2149, 6, 6)
+LAST_DAY: Final = date(2149, 6, 6)
 """What a ClickHouse Date holds."""
 
 
@@ -25,8 +25,10 @@ class Period:
     until: date
 
     def __post_init__(self) -> None:
-        if self.since < FIRST_DAY or self.until > _LAST:
-            raise ReportError(f"the period from {self.since} up to {self.until} is not within {FIRST_DAY} to {_LAST}")
+        if self.since < FIRST_DAY or self.until > LAST_DAY:
+            raise ReportError(
+                f"the period from {self.since} up to {self.until} is not within {FIRST_DAY} to {LAST_DAY}"
+            )
         if self.since >= self.until:
             raise ReportError(f"the period from {self.since} up to {self.until} holds no day: --until must be later")
 
@@ -69,6 +71,6 @@ def _date(text: str) -> date:
         day = date.fromisoformat(text)
     except ValueError:
         raise ReportError(f"{text!r} is not a day: write 2026-10-01, or 30d for the last 30 days") from None
-    if not FIRST_DAY <= day <= _LAST:
-        raise ReportError(f"{day} is not within {FIRST_DAY} to {_LAST}")
+    if not FIRST_DAY <= day <= LAST_DAY:
+        raise ReportError(f"{day} is not within {FIRST_DAY} to {LAST_DAY}")
     return day

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -53,7 +54,9 @@ class Server:
         self._ledger = _own(self._place) if self._place.path is not None else None
         self._asking: Ledger | None = None
         """A connection for questions to a server; an embedded ledger has one for everything."""
-        self._asking_lock = threading.Lock()
+        self._questions = 0
+        """How many are being answered."""
+        self._asked = threading.Condition()
         self._shipper = ShipperThread(
             connect=self._connect,
             directory=self._directory,
@@ -86,14 +89,15 @@ class Server:
             return
 
     def query(self, name: str, parameters: Mapping[str, object] | None = None) -> list[dict[str, object]]:
-        """Ask the ledger a named question. Raises `LedgerError`."""
-        if self._ledger is not None:
-            return self._ledger.query(name, parameters)
-        with self._asking_lock:
-            if self._asking is None:
-                self._asking = connect(self._place)
-            asking = self._asking
-        return asking.query(name, parameters)
+        """Ask the ledger a named question; threads may. Raises `LedgerError`."""
+        with self._asked:
+            self._questions += 1
+        try:
+            return (self._ledger or self._asking or self._connected()).query(name, parameters)
+        finally:
+            with self._asked:
+                self._questions -= 1
+                self._asked.notify_all()
 
     def backlog(self) -> Backlog:
         """Look at what waits in the journal."""
@@ -111,14 +115,16 @@ class Server:
         False when the engine is still at work: then only the end of the process ends it, which loses nothing.
         """
         ended = True
+        deadline = time.monotonic() + _ANSWERING_SECONDS
         if self._listener is not None and self._place.path is not None:
             Address.remove(self._place.path)
             ended = self._listener.close(_ANSWERING_SECONDS)
         ended = self._shipper.stop(_SHIPPING_SECONDS) and ended
-        if self._asking is not None:
-            self._asking.close()
-        if ended and self._ledger is not None:
-            self._ledger.close()
+        with self._asked:
+            ended = self._asked.wait_for(lambda: not self._questions, max(0.0, deadline - time.monotonic())) and ended
+        for ledger in (self._ledger, self._asking):
+            if ended and ledger is not None:
+                ledger.close()
         return ended
 
     def __enter__(self) -> Self:
@@ -136,6 +142,15 @@ class Server:
 
     def _connect(self) -> Ledger:
         return self._ledger or connect(self._place)
+
+    def _connected(self) -> Ledger:
+        """Connect for questions: outside the lock, so that nobody waits for another's time-out; the first one is kept."""
+        opened = connect(self._place)
+        with self._asked:
+            kept = self._asking = self._asking or opened
+        if kept is not opened:
+            opened.close()
+        return kept
 
     def _sealed(self) -> frozenset[str] | None:
         try:

@@ -19,7 +19,17 @@ Open = Callable[..., TestClient]
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:8321", "127.0.0.1.evil.example", "", "localhost.evil.example"]
+    "host",
+    [
+        "evil.example",
+        "evil.example:8321",
+        "127.0.0.1.evil.example",
+        "",
+        "localhost.evil.example",
+        "localhost:80/waste#",
+        "[::1]evil.example",
+        "localhost/waste?",
+    ],
 )
 def test_a_foreign_name_that_leads_to_this_machine_sees_nothing(browser: TestClient, host: str) -> None:
     """A foreign name that leads to this machine sees nothing."""
@@ -76,6 +86,17 @@ def test_the_token_signs_in_by_a_cookie_that_does_not_hold_it(
     assert browser.get("/").status_code == 200
 
 
+def test_cookies_of_other_servers_of_this_host_do_not_sign_anyone_out(
+    house: House, open_browser: Open, token_file: Path
+) -> None:
+    """Cookies of other servers of this host, which browsers send to every port, do not sign anyone out."""
+    browser = open_browser(house, Access(tokens=Tokens(token_file)))
+    answer = browser.post("/login", data={"token": "a-token-of-some-length"}, follow_redirects=False)
+    ours = answer.headers["set-cookie"].partition(";")[0]
+    browser.cookies.clear()
+    assert browser.get("/", headers={"cookie": f'their[x]={{"a": 1}}; {ours}; b'}).status_code == 200
+
+
 def test_a_bearer_token_lets_programs_in(house: House, open_browser: Open, token_file: Path) -> None:
     """A bearer token lets programs in."""
     browser = open_browser(house, Access(tokens=Tokens(token_file)))
@@ -83,7 +104,10 @@ def test_a_bearer_token_lets_programs_in(house: House, open_browser: Open, token
     assert browser.get("/", headers={"authorization": "Bearer a-token-of-another-length"}).status_code == 401
 
 
-@pytest.mark.parametrize("cookie", ["llmcost=", "llmcost=é", "llmcost=a-token-of-some-length", ";;;=", "llmcost=\x01"])
+@pytest.mark.parametrize(
+    "cookie",
+    ["llmcost=", "llmcost=é", 'other={"a":1}; llmcost=no', "llmcost=a-token-of-some-length", ";;;=", "llmcost=\x01"],
+)
 def test_a_wrong_or_broken_cookie_asks_for_the_token(
     house: House, open_browser: Open, token_file: Path, cookie: str
 ) -> None:
@@ -106,8 +130,10 @@ def test_every_answer_forbids_scripts_frames_and_requests_that_are_not_ours(brow
         "/nothing-here",
         "/login",
         "/static/quick.js",
+        "PUT /",
     ]:
-        policy = browser.get(path).headers["content-security-policy"]
+        method, _, address = path.rpartition(" ")
+        policy = browser.request(method or "GET", address).headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
         assert "frame-ancestors 'none'" in policy
@@ -119,6 +145,20 @@ def test_another_sites_form_is_not_taken(browser: TestClient) -> None:
         if "POST" in place.methods:
             for headers in ({"sec-fetch-site": "cross-site"}, {"origin": "http://evil.example"}):
                 assert browser.post(place.path, data={"text": "{}"}, headers=headers).status_code == 403
+
+
+def test_our_form_is_taken_behind_a_proxy_that_names_another_host(browser: TestClient) -> None:
+    """Our form is taken behind a proxy that names another host: the browser says itself whose form it is."""
+    headers = {"origin": "https://cost.example", "sec-fetch-site": "same-origin"}
+    assert browser.post("/audit", data={"text": ""}, headers=headers).status_code == 200
+
+
+def test_a_page_is_not_asked_for_by_another_method(browser: TestClient) -> None:
+    """A page is not asked for by another method, and says by which."""
+    answer = browser.put("/explore")
+    assert answer.status_code == 405
+    assert "GET" in answer.headers["allow"]
+    assert "with GET" in answer.text
 
 
 def test_one_team_sees_its_own_requests_only(house: House, open_browser: Open) -> None:

@@ -6,7 +6,8 @@ import csv
 import html
 import io
 import re
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from urllib.parse import quote
@@ -21,6 +22,7 @@ from otel_llmcost.reports.money import exact_usd
 from otel_llmcost.reports.period import period
 from otel_llmcost.reports.requests import Facts, total
 from tests.dashboard.conftest import HOSTILE, PERIOD
+from tests.dashboard.reading import text
 
 SINCE, UNTIL = re.findall(r"\d{4}-\d\d-\d\d", PERIOD)
 DAYS = period(SINCE, UNTIL)
@@ -197,6 +199,36 @@ def test_what_has_no_meaning(browser: TestClient, words: str) -> None:
     An address that nobody made is answered with what it should say.
     """
     assert browser.get(f"/requests?{words}").status_code == 400
+
+
+@pytest.mark.parametrize("hour", ["0001-01-01 00:00", "9999-12-31 23:00", "2020-01-01 10:00"])
+def test_an_hour_outside_the_period_has_no_requests(browser: TestClient, hour: str) -> None:
+    """
+    An hour outside the period has no requests, however far away it is.
+    """
+    assert "No request matches" in browser.get(f"/requests?{PERIOD}&hour={hour}").text
+
+
+def test_ids_with_marks_of_an_address_are_each_a_page_of_their_own(
+    house: House, ledger: Ledger, open_browser: Callable[..., TestClient]
+) -> None:
+    """
+    Ids with marks of an address in them are each a page of their own, also while the first one is remembered.
+    """
+
+    class Slow:
+        def query(self, name: str, parameters: Mapping[str, object] | None = None) -> list[dict[str, object]]:
+            time.sleep(0.1)  # what takes long is remembered long
+            id = dict(parameters or {}).get("id", "")  # noqa: A001  # the query's word
+            known = {"job?1": "chatcmpl-1", "job?2": "chatcmpl-2"}
+            return ledger.query(name, {**(parameters or {}), "id": known[str(id)]} if id in known else parameters)
+
+    browser = open_browser(replace(house, ledger=Slow()))
+
+    first, second = (text(browser.get(f"/requests/job%3F{number}").text) for number in (1, 2))
+
+    assert (f"{1:016x}" in first, f"{2:016x}" in first) == (True, False)
+    assert (f"{1:016x}" in second, f"{2:016x}" in second) == (False, True)
 
 
 def test_no_requests(empty_browser: TestClient) -> None:

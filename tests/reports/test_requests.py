@@ -121,7 +121,17 @@ def test_waste_is_the_reports_waste(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "yesterday", "2026-11-01_1", "2026-11-01_x_1", "2026-11-01_1_-1", "2026-11-01_1e9_1"]
+    "text",
+    [
+        "",
+        "yesterday",
+        "2026-11-01_1",
+        "2026-11-01_x_1",
+        "2026-11-01_1_-1",
+        "2026-11-01_1e9_1",
+        "0001-01-01T00:00:00.000000_0_0",
+        "9999-12-31T23:59:59.999999_0_0",
+    ],
 )
 def test_what_is_no_place(text: str) -> None:
     """

@@ -11,6 +11,7 @@ import sys
 from opentelemetry.sdk.trace import TracerProvider
 
 from otel_llmcost import ClickHouseSpanExporter, LLMCostSpanProcessor
+from otel_llmcost.pricing import Pricer
 
 ATTRIBUTES = {
     "gen_ai.operation.name": "chat",
@@ -26,6 +27,7 @@ def main(dsn: str, spans: int) -> None:
     """
     Write, tell, wait.
     """
+    Pricer.default().wait()  # a busy machine may need longer than a request waits, and these are about other things
     provider = TracerProvider()
     provider.add_span_processor(LLMCostSpanProcessor(exporter=ClickHouseSpanExporter(dsn)))
     tracer = provider.get_tracer("tests.server")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 
@@ -150,6 +152,31 @@ def test_it_ends_when_told(dsn: str, folder: Path, number: int) -> None:
     assert (code, said) == (0, "")
     assert seconds < EXIT_SECONDS
     OwnerLock(folder).release()
+
+
+def test_it_ends_while_pages_wait_for_a_server_that_hangs(tmp_path: Path) -> None:
+    """
+    Pages that wait for a ClickHouse server which does not answer do not keep it, and a connection that says nothing neither.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        dsn = f"http://127.0.0.1:{hanging.getsockname()[1]}/costs"
+        with Serve(dsn, OTEL_LLMCOST_JOURNAL_DIR=str(tmp_path)) as serve:
+            shown = re.search(r"http://127\.0\.0\.1:(\d+)/\.", serve.said)
+            assert shown
+            with ExitStack() as browsers:
+                for asked in (
+                    "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                    "GET /waste HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                    "",
+                ):
+                    browser = browsers.enter_context(socket.create_connection(("127.0.0.1", int(shown[1]))))
+                    browser.sendall(asked.encode())
+                    if asked:
+                        browsers.enter_context(hanging.accept()[0])  # its page has asked
+                code, seconds, _ = serve.stop()
+
+    assert code == 0
+    assert seconds < EXIT_SECONDS
 
 
 def test_it_ends_in_the_middle_of_a_long_journal(dsn: str, folder: Path) -> None:

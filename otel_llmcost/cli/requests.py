@@ -23,7 +23,7 @@ from otel_llmcost.cli._output import Column, Number, print_csv, print_json, prin
 from otel_llmcost.reports import RequestRow
 from otel_llmcost.reports import requests as find_requests
 from otel_llmcost.reports.money import exact_usd
-from otel_llmcost.reports.requests import COLUMNS
+from otel_llmcost.reports.requests import COLUMNS, SORTS, Facts, Sort
 from otel_llmcost.reports.session import open_ledger
 from otel_llmcost.settings import Settings
 
@@ -41,6 +41,14 @@ __all__ = ["requests"]
     metavar="N",
     help="Show at most so many.",
 )
+@click.option(
+    "--sort",
+    type=click.Choice(SORTS),
+    default="time",
+    show_default=True,
+    help="Newest first, or most costly first; unknown costs are last.",
+)
+@click.option("--wasted", is_flag=True, help="Only what failed, or was repeated although the first was charged.")
 @format_option
 @dsn_option
 def requests(
@@ -49,6 +57,8 @@ def requests(
     month: str | None,
     where: tuple[str, ...],
     limit: int,
+    sort: Sort,
+    wasted: bool,
     format: str,
     dsn: str | None,
 ) -> None:
@@ -58,13 +68,22 @@ def requests(
     \b
     Examples:
       otel-llmcost requests --where customer=acme --limit 20
+      otel-llmcost requests --sort cost --wasted
       otel-llmcost requests --where price_status=unpriced --format csv
     """
     with asked():
         settings = Settings.from_env()
         period, filters = period_of(since, until, month), where_of(where, settings)
         with open_ledger(settings, dsn) as ledger:
-            rows = find_requests(ledger, since=period.since, until=period.until, where=filters, limit=limit)
+            rows = find_requests(
+                ledger,
+                since=period.since,
+                until=period.until,
+                where=filters,
+                limit=limit,
+                sort=sort,
+                facts=Facts(wasted=wasted),
+            )
     if format == "json":
         print_json([{name: _plain(value) for name, value in asdict(row).items()} for row in rows])
     elif format == "csv":

@@ -128,6 +128,19 @@ def test_requests(run: Run, ledger: Ledger) -> None:
     assert sum(known) == autumn(ledger, ["day"], where={"team": "growth"}).total.cost_usd
 
 
+def test_most_costly_waste(run: Run) -> None:
+    """
+    The most costly of what was wasted comes first.
+    """
+    arguments = (*PERIOD, "--sort", "cost", "--wasted", "--format", "json", "--limit", "5")
+    answer = json.loads(run("requests", *arguments).stdout)
+    costs = [Decimal(row["cost_usd"]) for row in answer]
+
+    assert len(costs) == 5
+    assert costs == sorted(costs, reverse=True)
+    assert all(row["wasted"] or row["status"] != "success" for row in answer)
+
+
 def test_explain_worked_example(run: Run, ledger: Ledger) -> None:
     """
     A request is explained count by count from its rate's stored content, and its correction is told.

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import threading
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -34,7 +32,6 @@ __all__ = ["Showing", "run", "serve"]
 
 DASHBOARD: Final = "127.0.0.1:8321"
 _OFF: Final = "off"
-_LEAVING_SECONDS: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,20 +138,9 @@ def run(settings: Settings, showing: Showing, receive: Callable[[Server], Receiv
         for part in parts:
             part.close()
         ended = server.close()
-    if (
-        not ended or _at_work()
-    ):  # what is at work cannot be left but by the end of the process; the journal has the rows
+    if not ended:  # an engine at work cannot be left but by the end of the process; the journal has what it was at
         logging.shutdown()
         os._exit(0)
-
-
-def _at_work() -> bool:
-    """Tell whether a thread is left that the interpreter would wait for: of a page that is still being made."""
-    deadline = time.monotonic() + _LEAVING_SECONDS
-    left = [thread for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()]
-    for thread in left:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    return any(thread.is_alive() for thread in left)
 
 
 def _shower(settings: Settings, showing: Showing) -> Callable[[Server], Dashboard] | None:

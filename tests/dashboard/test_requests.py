@@ -22,7 +22,7 @@ from otel_llmcost.reports.money import exact_usd
 from otel_llmcost.reports.period import period
 from otel_llmcost.reports.requests import Facts, total
 from tests.dashboard.conftest import HOSTILE, PERIOD
-from tests.dashboard.reading import text
+from tests.dashboard.reading import links, text
 
 SINCE, UNTIL = re.findall(r"\d{4}-\d\d-\d\d", PERIOD)
 DAYS = period(SINCE, UNTIL)
@@ -225,10 +225,11 @@ def test_ids_with_marks_of_an_address_are_each_a_page_of_their_own(
 
     browser = open_browser(replace(house, ledger=Slow()))
 
-    first, second = (text(browser.get(f"/requests/job%3F{number}").text) for number in (1, 2))
+    pages = [browser.get(f"/requests/job%3F{number}").text for number in (1, 2)]
 
-    assert (f"{1:016x}" in first, f"{2:016x}" in first) == (True, False)
-    assert (f"{1:016x}" in second, f"{2:016x}" in second) == (False, True)
+    for number, page in enumerate(pages, start=1):
+        assert [f"{each:016x}" in text(page) for each in (1, 2)] == [number == 1, number == 2]
+        assert f"/requests/job%3F{number}?csv=arithmetic" in links(page)
 
 
 def test_no_requests(empty_browser: TestClient) -> None:

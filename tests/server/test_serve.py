@@ -156,9 +156,10 @@ def test_it_ends_when_told(dsn: str, folder: Path, number: int) -> None:
 
 def test_it_ends_while_pages_wait_for_a_server_that_hangs(tmp_path: Path) -> None:
     """
-    Pages that wait for a ClickHouse server which does not answer do not keep it, and a connection that says nothing neither.
+    Pages that wait for a ClickHouse server which does not answer do not keep it, nor each other; a silent browser neither.
     """
     with socket.create_server(("127.0.0.1", 0)) as hanging:
+        hanging.settimeout(8.0)  # less than a page waits
         dsn = f"http://127.0.0.1:{hanging.getsockname()[1]}/costs"
         with Serve(dsn, OTEL_LLMCOST_JOURNAL_DIR=str(tmp_path)) as serve:
             shown = re.search(r"http://127\.0\.0\.1:(\d+)/\.", serve.said)

@@ -62,6 +62,11 @@ class Money:
         known = measures.requests - measures.unpriced_requests - measures.failed_without_usage
         return cls(ratio(measures.cost_usd, known), measures.partial_requests > 0, is_unit=True)
 
+    @classmethod
+    def wasted(cls, measures: Measures) -> Money:
+        """Give the waste of a group: at least so much where the cost of some of its requests is not known."""
+        return cls(measures.wasted_cost_usd, measures.is_lower_bound)
+
     def __str__(self) -> str:
         if self.usd is None:
             return UNKNOWN

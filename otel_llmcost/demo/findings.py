@@ -22,8 +22,6 @@ class Finding(NamedTuple):
 def findings(calendar: Calendar) -> list[Finding]:
     """Give them in the order of time."""
     first, last = (_on(calendar, day) for day in RETRY_STORM.days)
-    around = _on(calendar, CACHE_BREAK.day)
-    launched = [workload for workload in WORKLOADS if workload.launched is not None]
     unowned = next(workload for workload in WORKLOADS if not workload.feature)
     found = [
         Finding(
@@ -37,7 +35,7 @@ def findings(calendar: Calendar) -> list[Finding]:
             f"report --by day,attempt_kind --where feature={RETRY_STORM.feature}",
         ),
         Finding(
-            around,
+            _on(calendar, CACHE_BREAK.day),
             f"a deploy of {CACHE_BREAK.feature} loses the prompt cache",
             f"report --by day --where feature={CACHE_BREAK.feature}",
         ),
@@ -64,11 +62,12 @@ def findings(calendar: Calendar) -> list[Finding]:
     ]
     found += [
         Finding(
-            _on(calendar, workload.launched or 0),
+            _on(calendar, workload.launched),
             f"{workload.feature} is launched",
             f"report --by day --where feature={workload.feature}",
         )
-        for workload in launched
+        for workload in WORKLOADS
+        if workload.launched is not None
     ]
     return sorted(found)
 

@@ -14,7 +14,6 @@ from otel_llmcost.model import UNATTRIBUTED
 from otel_llmcost.reports import Comparison, Measures, compare
 from otel_llmcost.reports.customers import CustomersSeen, customers_seen
 from otel_llmcost.reports.extent import extent
-from otel_llmcost.reports.money import sum_usd
 from otel_llmcost.reports.spend import OTHER
 
 __all__ = ["build"]
@@ -54,8 +53,8 @@ def _within(view: View, key: str) -> str:
 
 
 def _tiles(view: View, found: Comparison, seen: CustomersSeen, *, is_comparable: bool) -> Iterator[Tile]:
-    costs = sorted((row.measures.cost_usd for row in found.rows if row.key not in (OTHER, UNATTRIBUTED)), reverse=True)
-    few = sum_usd(costs[:_FEW])
+    named = [row.measures for row in found.rows if row.key not in (OTHER, UNATTRIBUTED)]  # most costly first
+    few = sum(named[:_FEW], Measures())
     yield Tile(
         title="Cost",
         figure=str(Money.of(found.total)),
@@ -63,12 +62,12 @@ def _tiles(view: View, found: Comparison, seen: CustomersSeen, *, is_comparable:
         delta=delta(found.total.cost_usd, found.total_before.cost_usd) if is_comparable else None,
         note=f"{count(found.total.requests)} requests",
     )
-    if len(costs) > _FEW:
+    if len(named) > _FEW:
         yield Tile(
             title=f"The {_FEW} that cost most",
-            figure=percent(ratio(few, found.total.cost_usd)),
+            figure=percent(ratio(few.cost_usd, found.total.cost_usd)),
             href="#customers",
-            note=f"of the cost: {Money(few)}",
+            note=f"of the cost: {Money.of(few)}",
         )
     if is_comparable:
         yield Tile(title="New", figure=count(seen.new), href="#customers", note="first request ever in this period")
@@ -111,7 +110,7 @@ def _table(view: View, found: Comparison, seen: CustomersSeen, line: Timeline, *
             trend,
             Linked(now.requests, href),
             Money.per_request(now),
-            Money(now.wasted_cost_usd),
+            Money.wasted(now),
             Money(now.cache_savings_usd),
             day,
         )

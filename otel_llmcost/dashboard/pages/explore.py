@@ -61,7 +61,7 @@ MEASURES: Final = {
         "count",
         lambda sums: sums.input_tokens + sums.cached_input_tokens + sums.cache_write_tokens + sums.output_tokens,
     ),
-    "waste": _Measure("Waste", "money", lambda sums: Money(sums.wasted_cost_usd), "wasted_cost_usd"),
+    "waste": _Measure("Waste", "money", Money.wasted, "wasted_cost_usd"),
     "savings": _Measure("Saved by caching", "money", lambda sums: Money(sums.cache_savings_usd), "cache_savings_usd"),
 }
 
@@ -153,9 +153,9 @@ def _single(view: View, found: Report, by: str) -> Table:
             sums.cached_input_tokens,
             sums.cache_write_tokens,
             sums.output_tokens,
-            Money(sums.wasted_cost_usd),
-            Money(sums.retry_cost_usd),
-            Money(sums.fallback_cost_usd),
+            Money.wasted(sums),
+            Money(sums.retry_cost_usd, sums.is_lower_bound),
+            Money(sums.fallback_cost_usd, sums.is_lower_bound),
             Money(sums.cache_savings_usd),
         )
 

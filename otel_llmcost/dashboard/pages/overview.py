@@ -16,7 +16,6 @@ from otel_llmcost.dashboard.wording import Delta, Money, count, delta, percent, 
 from otel_llmcost.model import UNATTRIBUTED
 from otel_llmcost.reports import Comparison, Measures, active_customers, compare
 from otel_llmcost.reports.extent import Extent, extent
-from otel_llmcost.reports.money import sum_usd
 from otel_llmcost.reports.spend import OTHER
 
 __all__ = ["build", "compared_table", "drill"]
@@ -94,8 +93,8 @@ def compared_table(
         *((delta(found.total.cost_usd, found.total_before.cost_usd),) if is_comparable else ()),
         *((None,) if line else ()),
         found.total.requests,
-        _per(found.total),
-        Money(found.total.wasted_cost_usd, found.total.is_lower_bound),
+        Money.per_request(found.total),
+        Money.wasted(found.total),
     )
     note = f"{len(rows)} rows · a click breaks one down" if rows else ""
     return Table(name=name, title=f"By {title}", columns=columns, rows=rows, total=total, note=note)
@@ -114,15 +113,9 @@ def _row(view: View, found: Comparison, line: Timeline | None, place: int, *, is
         *((delta(row.measures.cost_usd, row.before.cost_usd),) if is_comparable else ()),
         *trend,
         row.measures.requests,
-        _per(row.measures),
-        Money(row.measures.wasted_cost_usd, row.measures.is_lower_bound),
+        Money.per_request(row.measures),
+        Money.wasted(row.measures),
     )
-
-
-def _per(measures: Measures) -> Money:
-    """Give the cost of a request whose cost is known, at least in part."""
-    known = measures.requests - measures.unpriced_requests - measures.failed_without_usage
-    return Money(ratio(measures.cost_usd, known), measures.partial_requests > 0, is_unit=True)
 
 
 def _tiles(asked: Asked, found: Comparison, *, is_comparable: bool) -> Iterator[Tile]:
@@ -141,9 +134,9 @@ def _tiles(asked: Asked, found: Comparison, *, is_comparable: bool) -> Iterator[
     )
     yield Tile(
         title="Per request",
-        figure=str(_per(now)),
+        figure=str(Money.per_request(now)),
         href=view.link("/explore", by="model"),
-        delta=against(_per(now).usd, _per(before).usd),
+        delta=against(Money.per_request(now).usd, Money.per_request(before).usd),
         note="whose cost is known",
     )
     each, each_before = ratio(now.cost_usd, customers.count), ratio(before.cost_usd, customers.before)
@@ -156,7 +149,7 @@ def _tiles(asked: Asked, found: Comparison, *, is_comparable: bool) -> Iterator[
     )
     yield Tile(
         title="Waste",
-        figure=str(Money(now.wasted_cost_usd, now.is_lower_bound)),
+        figure=str(Money.wasted(now)),
         href=view.link("/waste"),
         delta=against(now.wasted_cost_usd, before.wasted_cost_usd),
         note=f"{percent(ratio(now.wasted_cost_usd, now.cost_usd))} of cost: failures and repeats",
@@ -172,7 +165,11 @@ def _tiles(asked: Asked, found: Comparison, *, is_comparable: bool) -> Iterator[
     )
     if "team" not in view.where:
         yield _without_team(asked, found)
-    yield Tile(
+    yield _not_known(view, now)
+
+
+def _not_known(view: View, now: Measures) -> Tile:
+    return Tile(
         title="Cost not known",
         figure=count(now.unpriced_requests),
         href=view.link("/requests", price_status="unpriced"),
@@ -181,12 +178,13 @@ def _tiles(asked: Asked, found: Comparison, *, is_comparable: bool) -> Iterator[
 
 
 def _without_team(asked: Asked, found: Comparison) -> Tile:
-    unowned = sum_usd(row.measures.cost_usd for row in _by_team(asked, found).rows if row.key == UNATTRIBUTED)
+    rows = _by_team(asked, found).rows
+    unowned = next((row.measures for row in rows if row.key == UNATTRIBUTED), Measures())
     return Tile(
         title="Without a team",
-        figure=str(Money(unowned)),
+        figure=str(Money.of(unowned)),
         href=asked.view.link("/requests", team=UNATTRIBUTED),
-        note=f"{percent(ratio(unowned, found.total.cost_usd))} of cost",
+        note=f"{percent(ratio(unowned.cost_usd, found.total.cost_usd))} of cost",
     )
 
 

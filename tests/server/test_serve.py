@@ -15,7 +15,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from otel_llmcost.errors import LedgerBusy
+from otel_llmcost.errors import LedgerBusy, LedgerError
 from otel_llmcost.journal import Journal
 from otel_llmcost.ledger import parse_dsn
 from otel_llmcost.ledger.embedded import OwnerLock
@@ -23,6 +23,7 @@ from otel_llmcost.ledger.loopback import Address, ask_owner
 from otel_llmcost.ledger.row import month_of, rate_row, request_row
 from otel_llmcost.reports import spend
 from otel_llmcost.reports.session import connect_when_free, open_ledger, own_ledger
+from otel_llmcost.server import Server
 from otel_llmcost.settings import Settings
 from tests.clickhouse_double import ClickHouseDouble
 from tests.ledger.samples import RATE, a_request
@@ -178,6 +179,27 @@ def test_it_ends_while_pages_wait_for_a_server_that_hangs(tmp_path: Path) -> Non
 
     assert code == 0
     assert seconds < EXIT_SECONDS
+
+
+def test_a_question_in_hand_is_told_when_it_closes(tmp_path: Path) -> None:
+    """
+    An owner that closes while a page asks says that it has not ended, in time, and leaves the engine to the question.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        dsn = f"http://127.0.0.1:{hanging.getsockname()[1]}/costs"
+        server = Server(Settings(journal_dir=tmp_path), dsn)
+        with ThreadPoolExecutor(1) as page:
+            answer = page.submit(server.query, "extent")
+            with hanging.accept()[0]:
+                hanging.close()  # so that the question fails at once when this is over, and is not sent again
+                began = time.monotonic()
+                ended = server.close()
+                seconds = time.monotonic() - began
+            assert isinstance(answer.exception(timeout=30), LedgerError)
+
+    assert ended is False
+    assert seconds < EXIT_SECONDS
+    assert server.close() is True
 
 
 def test_it_ends_in_the_middle_of_a_long_journal(dsn: str, folder: Path) -> None:

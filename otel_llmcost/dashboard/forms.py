@@ -43,7 +43,10 @@ def _is_ours(request: Request) -> bool:
     if site := request.headers.get("sec-fetch-site", ""):
         return site in ("same-origin", "none")
     origin = request.headers.get("origin", "")
-    return not origin or urlsplit(origin).netloc == request.headers.get("host")
+    try:
+        return not origin or urlsplit(origin).netloc == request.headers.get("host")
+    except ValueError:
+        return False
 
 
 async def _body(request: Request, most_bytes: int) -> bytes:

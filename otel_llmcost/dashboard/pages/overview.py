@@ -35,7 +35,7 @@ _ROWS: Final = 25
 def build(asked: Asked) -> Page:
     """Build the overview."""
     view = asked.view
-    by = view.word("by", CHOICES, next(name for name in CHOICES if name not in view.where))
+    by = view.word("by", CHOICES, next((name for name in CHOICES if name not in view.where), CHOICES[0]))
     compared = compare(asked.ledger, by, period=view.period, now=asked.now, where=view.where, top=_ROWS)
     if not compared.total.requests and not compared.total_before.requests:
         return empty_page(asked, "Overview")

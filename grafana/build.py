@@ -30,7 +30,7 @@ from otel_llmcost.pricing.context import STANDARD  # noqa: E402
 
 DASHBOARDS: Final = ROOT / "grafana" / "dashboards"
 ALL: Final = tuple(VARIABLES)
-_NARROWED: Final = ("error_type", "reason", "action_id", "gap")
+_NARROWED: Final = ("error_type", "reason", "action_id", "gap", "rate_id")
 NEWEST: Final = {
     "first": "toDateTime64($__fromTime, 6, 'UTC')",
     "last": "toDateTime64($__toTime, 6, 'UTC')",

@@ -17,6 +17,9 @@ COMMAND = (sys.executable, "-m", "otel_llmcost")
 PATIENCE_SECONDS = 60.0
 HOME = "\x1b[H"
 LEFT = "\x1b[?1049l"
+_LISTEN = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+LISTENING = [sys.executable, "-c", _LISTEN]
+"""Before a command: Ctrl-C ends it, also where who started the tests ignores that, as a shell's background does."""
 _LAUNCH = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
 """Makes it the process's own terminal, so that Ctrl-C is a signal to it."""
 
@@ -30,7 +33,7 @@ class Terminal:
         fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         self._side = side  # open, so that it can be looked at when the process has ended
         self.before = termios.tcgetattr(side)
-        launch = [sys.executable, "-c", _LAUNCH, *COMMAND, *arguments]
+        launch = [sys.executable, "-c", _LAUNCH, *LISTENING, *COMMAND, *arguments]
         environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
         self._running = subprocess.Popen(
             launch, stdin=side, stdout=side, stderr=side, start_new_session=True, env=environment

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from otel_llmcost.cli import COMMANDS, SECTIONS, cli
-from tests.cli.terminal import COMMAND, Terminal
+from tests.cli.terminal import COMMAND, LISTENING, Terminal
 
 HEAVY = (
     "rich",
@@ -96,7 +96,11 @@ def test_ctrl_c_is_130_without_a_stack() -> None:
     A command that is interrupted says so and ends with 130.
     """
     asking = subprocess.Popen(
-        [*COMMAND, "price", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*LISTENING, *COMMAND, "price", "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert asking.stdin is not None
     assert asking.stdout is not None

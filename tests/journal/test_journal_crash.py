@@ -170,7 +170,7 @@ def test_fork_while_threads_append(begin: Begin, drain: Drain) -> None:
     """
     import threading
 
-    journal = begin(seal_rows=50)
+    journal = begin(seal_rows=2000)
     stop = threading.Event()
     written: list[int] = []
 

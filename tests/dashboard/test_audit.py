@@ -34,7 +34,7 @@ def test_example(browser: TestClient) -> None:
     assert "chatcmpl-example" in shown
     assert "$0.01155 for 1 request: 1 priced" in page
     assert "input tokens 8,000 × $0.75 / 1M $0.006 cached input tokens 2,000 × $0.075 / 1M $0.00015" in page
-    assert "output tokens 1,200 × $4.5 / 1M $0.0054 Total $0.01155" in page
+    assert "output tokens 1,200 × $4.50 / 1M $0.0054 Total $0.01155" in page
 
 
 def test_each_request_once(browser: TestClient) -> None:

@@ -104,7 +104,7 @@ def test_worked_example(browser: TestClient) -> None:
 
     assert "input tokens 8,000 × $0.75 / 1M $0.006 " in page
     assert "cached input tokens 2,000 × $0.075 / 1M $0.00015 " in page
-    assert "output tokens 1,200 × $4.5 / 1M $0.0054 " in page
+    assert "output tokens 1,200 × $4.50 / 1M $0.0054 " in page
     assert "Total $0.01155 " in page
     assert "this is the stored cost to the last digit" in page
 

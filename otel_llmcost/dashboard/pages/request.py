@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 from otel_llmcost.dashboard.page import Asked, Page
 from otel_llmcost.dashboard.tables import Column, Link, Linked, Row, Table
 from otel_llmcost.dashboard.view import View
-from otel_llmcost.dashboard.wording import REASONS, Money
+from otel_llmcost.dashboard.wording import REASONS, Money, price
 from otel_llmcost.doctor.remedies import GAPS
 from otel_llmcost.errors import ReportError
 from otel_llmcost.model import RateContent
@@ -122,7 +122,7 @@ def _price(line: Line) -> str:
         return "no rate"
     per = {"per 1M": "/ 1M", "per call": "a call", "per request": "a request"}
     unit, comma, tier = sentences.unit(line).partition(", ")
-    return f"× ${line.unit_price} {per.get(unit, unit)}{comma}{tier}"
+    return f"× {price(line.unit_price)} {per.get(unit, unit)}{comma}{tier}"
 
 
 def _money(row: Mapping[str, object]) -> Money:

@@ -93,7 +93,7 @@ def _table(view: View, rows: Sequence[RequestRow], sort: Sort, after: Cursor | N
     columns = (
         Column("Time (UTC)", "timestamp", "instant"),
         Column("Cost", "cost_usd", "exact"),
-        *((Column("Price", "price_status", "status", keep=6),) if has_prices else ()),
+        *((Column("Price", "price_status", "status", keep=4),) if has_prices else ()),
         *((Column("Why", "reason", keep=3),) if has_prices else ()),
         *((Column("Correction", "adjustment_reason"),) if has_corrections else ()),
         Column("Model", "model"),

@@ -14,6 +14,7 @@ from collections.abc import Hashable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -184,8 +185,9 @@ class _Site:
         return View.read(_path(request), pairs, fixed=self._house.fixed, stored=self._stored)
 
     def _failure(self, request: Request, status: HTTPStatus, title: str, message: str) -> Response:
-        here = {"title": title, "message": message, "path": _path(request), "house": self._house}
-        return _html(render("failure.html", here), status)
+        here = f"/{_path(request).lstrip('/')}"  # never //elsewhere, which a browser takes for a host
+        context = {"title": title, "message": message, "path": quote(here), "house": self._house}
+        return _html(render("failure.html", context), status)
 
 
 def _path(request: Request) -> str:

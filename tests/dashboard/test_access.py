@@ -194,3 +194,11 @@ def test_an_address_that_means_nothing_is_said_in_words(browser: TestClient, wor
     answer = browser.get(f"/?{words}")
     assert answer.status_code == 400
     assert "That cannot be shown" in answer.text
+
+
+def test_no_answer_leads_elsewhere(browser: TestClient) -> None:
+    """An address that begins as a foreign host's is linked as a path of this server."""
+    answer = browser.get("http://127.0.0.1:8321//evil.example/x?y=1")
+    assert answer.status_code == 404
+    assert 'href="/evil.example/x"' in answer.text
+    assert 'href="//' not in answer.text
